@@ -47,7 +47,7 @@ def serving(settings: Settings, metrics: ApiMetrics, *, public: tuple[str, int])
         yield
         return
     store = open_store(settings)
-    collector = StoreCollector(store.statistics, most_queues=settings.metrics.queues)
+    collector = StoreCollector(store.statistics, max_queues=settings.metrics.queues)
     config = configure(create_app(settings, lambda: metrics.page(collector), public=public), settings)
     listening = listen(config, "STEMLINE_METRICS_PORT")
     server = uvicorn.Server(config)

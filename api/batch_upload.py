@@ -16,7 +16,7 @@ from stemline.api.batch_lines import MAX_BYTES, LineSplitter
 from stemline.api.bodies import chunks_of
 from stemline.api.context import RequestContext
 from stemline.api.jobs import check_queues, submitted_by
-from stemline.jobs.batch import MOST_ROWS, Batch, BatchState, Row, batch_id, row_spec
+from stemline.jobs.batch import MAX_ROWS, Batch, BatchState, Row, batch_id, row_spec
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.errors import (
     IdempotencyConflict,
@@ -74,8 +74,8 @@ class BatchUpload:
 
     def _row(self, line: bytes) -> Row:
         self.rows += 1
-        if self.rows > MOST_ROWS:
-            raise RequestRefused(f"A batch may have at most {MOST_ROWS} rows.")
+        if self.rows > MAX_ROWS:
+            raise RequestRefused(f"A batch may have at most {MAX_ROWS} rows.")
         try:
             row = read_row(line, self.spec)
             check_output_names(row_spec(self._batch, row), keeps_files=self.keeps_files)

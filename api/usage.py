@@ -15,7 +15,7 @@ from stemline.api.context import RequestContext
 from stemline.api.routing import Router
 from stemline.jobs.errors import RequestRefused
 from stemline.jobs.policy import Operation
-from stemline.jobs.usage import DAY_US, MOST_DAYS, NO_BUDGET, Usage
+from stemline.jobs.usage import DAY_US, MAX_DAYS, NO_BUDGET, Usage
 from stemline.wire import queries, views
 from stemline.wire.additions import USAGE_ROW
 from stemline.wire.elements import Document
@@ -28,15 +28,15 @@ _DEFAULT_DAYS = 30
 @router.get("/usage", name="get_usage")
 async def get_usage(context: ReadContext, request: Request) -> Response:
     """Return what jobs took by credential and day; who may not manage the bucket sees their own."""
-    return await context.of_page(request, MOST_DAYS, lambda: _usage(context))
+    return await context.of_page(request, MAX_DAYS, lambda: _usage(context))
 
 
 def _usage(context: RequestContext) -> Response:
     query: dict[str, Any] = queries.USAGE.read_parameters(context.query)
     last = query.get("last", context.store.now() // DAY_US)
     first = query.get("first", last - _DEFAULT_DAYS)
-    if not 0 <= last - first < MOST_DAYS:
-        raise RequestRefused(f"from and to must span 1 to {MOST_DAYS} days.")
+    if not 0 <= last - first < MAX_DAYS:
+        raise RequestRefused(f"from and to must span 1 to {MAX_DAYS} days.")
     rows = context.store.usage.read(context.tenant, first, last)
     if not context.policy.allows(Operation.BUCKETS):
         rows = [row for row in rows if row.credential == context.principal.id]

@@ -84,10 +84,10 @@ async def answer_later(
 
 async def _wait(context: RequestContext, request: Request, ids: Sequence[str], wait_s: float) -> None:
     """Wait until jobs have ended, the client is gone, the server stops, or for a time."""
-    most_s = min(wait_s, context.settings.server.answer_timeout_s / 2)
+    max_s = min(wait_s, context.settings.server.answer_timeout_s / 2)
     tasks = {asyncio.create_task(_until_ended(context, ids)), asyncio.create_task(disconnected(request))}
     try:
-        await asyncio.wait(tasks, timeout=most_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, timeout=max_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()

@@ -45,9 +45,9 @@ STEM_SECONDS = 4
 AAC_DELAY = 1024
 #: Constants of the aac encoder that force a coder.
 AAC_CHOICES: dict[str, dict[str, Any]] = {
-    "fast": {"FAST_MOST_KBPS": math.inf, "_bearable_db": lambda _: math.inf},
-    "twoloop": {"FAST_MOST_KBPS": 0, "find_tones": lambda _: None},
-    "chosen": {"FAST_MOST_KBPS": aac.FAST_MOST_KBPS},
+    "fast": {"FAST_MAX_KBPS": math.inf, "_bearable_db": lambda _: math.inf},
+    "twoloop": {"FAST_MAX_KBPS": 0, "find_tones": lambda _: None},
+    "chosen": {"FAST_MAX_KBPS": aac.FAST_MAX_KBPS},
 }
 #: Stems on which an error is heard as a wrong level or a foreign tone.
 TONAL = ("sine at full scale", "808 bass", "chord", "sparse notes")

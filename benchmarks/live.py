@@ -41,7 +41,7 @@ from stemline.workers.notifier import CeleryNotifier
 
 LONGEST_S = 120
 """Longest wait for jobs that end at once."""
-MOST_ENDED = 3000
+MAX_ENDED = 3000
 """Jobs of the batch that are made and ended."""
 TENANT = Tenant(BUCKET, "ap-chongqing")
 OUTPUT = {"Region": TENANT.region, "Bucket": BUCKET, "AuObject": "out/${jobid}.wav"}
@@ -183,7 +183,7 @@ def batch(bench: Bench, client: Client, rows: int) -> None:
     name = json.loads(answer.body)["Batch"]["BatchId"]
     feeder = Feeder(store)
     began, done = time.perf_counter(), 0
-    while (found := store.batches.find(name)) is not None and found.ended is None and done < MOST_ENDED:
+    while (found := store.batches.find(name)) is not None and found.ended is None and done < MAX_ENDED:
         feeder.feed()
         while (job := store.jobs.claim("w", [0])) is not None:
             store.jobs.fail(job, "InternalError", "")

@@ -81,7 +81,7 @@ def measure(report: Report, url: str, tenants: int, count: int, ended: int) -> N
     print(f"filled in {filled_s:.0f} s", flush=True)
     end(store, ended, per_tenant)
     memory = store.statistics.read(0).server.memory_bytes
-    collector = StoreCollector(store.statistics, most_queues=100)
+    collector = StoreCollector(store.statistics, max_queues=100)
     timed(report, "claim", 500, lambda _: store.jobs.claim("w", LEVELS))
     listed = "list, a page of 50"
     timed(report, listed, 500, lambda n: store.jobs.search(tenant(n * 7 % tenants), JobFilter(size=50)))

@@ -42,7 +42,7 @@ NO_SHARE_WAIT_S: Final = 2.0
 """The wait of a delivery whose slow bucket holds as many threads as it may, s."""
 
 
-MOST_FAILURES: Final = 100
+MAX_FAILURES: Final = 100
 """Failed rows that the callback of a batch names."""
 
 
@@ -190,8 +190,8 @@ class DeliveryService:
             return None
         which = JobFilter(batch=batch.id, states=frozenset({State.FAILED}), unretried=True, order="Asc")
         failures: list[Job] = []
-        while len(failures) < MOST_FAILURES:
-            page = jobs.search(batch.tenant, replace(which, size=MOST_FAILURES - len(failures)))
+        while len(failures) < MAX_FAILURES:
+            page = jobs.search(batch.tenant, replace(which, size=MAX_FAILURES - len(failures)))
             failures += page.items
             if page.cursor is None:
                 break

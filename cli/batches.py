@@ -39,16 +39,16 @@ _INTERVAL_S = 1.0
 _ROW = re.compile(r"Row (\d+): ")
 _COLUMNS = (
     Column("Batch", is_id=True),
-    Column("Name", least_width=100),
+    Column("Name", min_width=100),
     Column("State"),
     Column("%", right=True),
     Column("Rows", right=True),
-    Column("Waiting", right=True, least_width=100),
-    Column("Running", right=True, least_width=110),
-    Column("Success", right=True, least_width=70),
-    Column("Failed", right=True, least_width=60),
-    Column("Cancelled", right=True, least_width=120),
-    Column("Created", least_width=140, is_extra=True),
+    Column("Waiting", right=True, min_width=100),
+    Column("Running", right=True, min_width=110),
+    Column("Success", right=True, min_width=70),
+    Column("Failed", right=True, min_width=60),
+    Column("Cancelled", right=True, min_width=120),
+    Column("Created", min_width=140, is_extra=True),
 )
 
 _watch = click.option("--watch", is_flag=True, help="Show it again when it has changed, until it has ended.")

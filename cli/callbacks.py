@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("Callback", is_id=True),
     Column("State"),
-    Column("Tries", right=True, least_width=60),
-    Column("Last try", least_width=90, is_extra=True),
-    Column("Answer", least_width=70),
-    Column("Next try", least_width=110),
-    Column("To", least_width=100),
+    Column("Tries", right=True, min_width=60),
+    Column("Last try", min_width=90, is_extra=True),
+    Column("Answer", min_width=70),
+    Column("Next try", min_width=110),
+    Column("To", min_width=100),
 )
 _host = click.option("--host", type=WORD, help="Only those to this host, or to this MqRegion/MqName.")
 _since = click.option("--since", type=TIME, help="Only those since then: 90m, 2h, 3d or a time.")

@@ -19,7 +19,7 @@ from stemline.cli.statuses import FAILED, NOT_FOUND
 if TYPE_CHECKING:
     from stemline.client import Batch, Client, Job
 
-_MOST_NAMED: Final = 10
+_MAX_NAMED: Final = 10
 """Jobs of a batch that are named one by one."""
 _WAIT: Final = "--wait waits for what has not ended"
 
@@ -94,7 +94,7 @@ def of_batch(client: Client, batch_id: str, *, wait: bool) -> Fetchable:
             batch = client.wait_batch(batch.id, on_change=lambda each: show(_ended(each)))
     chosen = Fetchable(list(client.list(batch=batch.id, states=["Success"], oldest_first=True)))
     over = client.list(batch=batch.id, states=["Failed", "Cancel"], oldest_first=True)
-    final = list(islice((job for job in over if not job.retried_by), _MOST_NAMED))
+    final = list(islice((job for job in over if not job.retried_by), _MAX_NAMED))
     for job in final:
         _sort(chosen, job)
     if (more := batch.failed + batch.cancelled - len(final)) > 0:

@@ -29,12 +29,12 @@ STATES = ("Submitted", "Pause", "Running", "Success", "Failed", "Cancel")
 _COLUMNS = (
     Column("Job", is_id=True),
     Column("State"),
-    Column("%", right=True, least_width=60, is_extra=True),
-    Column("Created", least_width=90, is_extra=True),
-    Column("Took", right=True, least_width=110, is_extra=True),
-    Column("Source", least_width=70, is_path=True),
-    Column("Message", least_width=140),
-    Column("Model", least_width=160, is_extra=True),
+    Column("%", right=True, min_width=60, is_extra=True),
+    Column("Created", min_width=90, is_extra=True),
+    Column("Took", right=True, min_width=110, is_extra=True),
+    Column("Source", min_width=70, is_path=True),
+    Column("Message", min_width=140),
+    Column("Model", min_width=160, is_extra=True),
 )
 _INTERVAL_S = 1.0
 

@@ -19,12 +19,12 @@ from stemline.runtime.escapes import escape
 if TYPE_CHECKING:
     from rich.console import Console
 
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 _INDENTED_BYTES = 1 << 18
 """Longest body that is indented: nested elements without end take much more memory than their bytes."""
 _SHOWN_CHARS = 1 << 20
 """Longest text that an indented body may become; one that is nested deeply is mostly indentation."""
-_MOST_SEEN = 10_000
+_MAX_SEEN = 10_000
 """Callbacks that are remembered, to mark those that are sent again."""
 _FORWARD_S = 10.0
 _FORWARDED = frozenset({"content-type", "user-agent"})
@@ -86,7 +86,7 @@ class Listener(ThreadingHTTPServer):
             identity = headers.get("webhook-id") or job
             repeated = bool(identity) and identity in self._seen
             self._seen[identity] = None
-            if len(self._seen) > _MOST_SEEN:
+            if len(self._seen) > _MAX_SEEN:
                 self._seen.pop(next(iter(self._seen)))
             if self._behaviour.as_json:
                 line = {
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not re.fullmatch("[0-9]{1,7}", length) or int(length) > _MOST_BYTES:
+        if not re.fullmatch("[0-9]{1,7}", length) or int(length) > _MAX_BYTES:
             self.send_error(413)
             return
         headers = {name.lower(): value for name, value in self.headers.items()}

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("Queue", is_id=True),
-    Column("Name", least_width=60),
+    Column("Name", min_width=60),
     Column("State"),
-    Column("Most running", right=True, least_width=70),
-    Column("Most waiting", right=True, least_width=80),
+    Column("Most running", right=True, min_width=70),
+    Column("Most waiting", right=True, min_width=80),
 )
 
 

@@ -25,10 +25,10 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _COLUMNS = (
     Column("Callback", is_id=True),
     Column("To"),
-    Column("Bucket", least_width=100),
-    Column("Tries", right=True, least_width=60),
-    Column("Last try", least_width=120),
-    Column("Status", least_width=70),
+    Column("Bucket", min_width=100),
+    Column("Tries", right=True, min_width=60),
+    Column("Last try", min_width=120),
+    Column("Status", min_width=70),
 )
 
 

@@ -21,7 +21,7 @@ class Column:
     """A column of a table."""
 
     title: str
-    least_width: int = 0
+    min_width: int = 0
     """Columns that the terminal must have for this one to be shown."""
     right: bool = False
     is_id: bool = False
@@ -47,8 +47,8 @@ def table(
     from rich.padding import Padding
 
     lines = list(rows)
-    shown = [number for number, column in enumerate(columns) if width >= column.least_width]
-    while len(shown) > 1 and _least_total(columns, shown, lines) > width:
+    shown = [number for number, column in enumerate(columns) if width >= column.min_width]
+    while len(shown) > 1 and _min_total(columns, shown, lines) > width:
         shown.pop()
     below = [n for n, column in enumerate(columns) if n not in shown and not column.is_extra]
     widths = _widths(columns, shown, lines, width)
@@ -101,7 +101,7 @@ def _natural(columns: Sequence[Column], number: int, lines: Sequence[Sequence[st
     return max(map(cell_len, (columns[number].title, *(row[number] for row in lines))))
 
 
-def _least_total(columns: Sequence[Column], shown: Sequence[int], lines: Sequence[Sequence[str]]) -> int:
+def _min_total(columns: Sequence[Column], shown: Sequence[int], lines: Sequence[Sequence[str]]) -> int:
     """Return the width of a table whose texts are folded as far as may be."""
     widths = [
         natural if columns[number].right or columns[number].is_id else min(natural, _LEAST)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("Template", is_id=True),
     Column("Name"),
-    Column("Mode", least_width=80),
-    Column("Audio", least_width=100),
-    Column("Updated", least_width=120, is_extra=True),
+    Column("Mode", min_width=80),
+    Column("Audio", min_width=100),
+    Column("Updated", min_width=120, is_extra=True),
 )
 
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("Day"),
-    Column("Credential", least_width=60),
+    Column("Credential", min_width=60),
     Column("Jobs", right=True),
     Column("Success", right=True),
     Column("Failed", right=True),
-    Column("Audio", right=True, least_width=70),
-    Column("Work", least_width=90),
-    Column("MB in", right=True, least_width=100),
-    Column("MB out", right=True, least_width=110),
+    Column("Audio", right=True, min_width=70),
+    Column("Work", min_width=90),
+    Column("MB in", right=True, min_width=100),
+    Column("MB out", right=True, min_width=110),
 )
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -47,16 +47,16 @@ def _check_days(first: datetime | None, last: datetime | None) -> None:
     Raises:
         click.UsageError: names the option that is wrong.
     """
-    from stemline.jobs.usage import MOST_DAYS
+    from stemline.jobs.usage import MAX_DAYS
 
     today = datetime.now(UTC).replace(tzinfo=None)
     if first and first > today:
         raise click.UsageError(f"--from {first:%Y-%m-%d} is in the future")
     if first and last and first > last:
         raise click.UsageError(f"--from {first:%Y-%m-%d} is later than --to {last:%Y-%m-%d}")
-    if first and ((last or today) - first).days >= MOST_DAYS:
+    if first and ((last or today) - first).days >= MAX_DAYS:
         until = f"--to {last:%Y-%m-%d}" if last else "today"
-        raise click.UsageError(f"--from {first:%Y-%m-%d} is more than {MOST_DAYS} days before {until}")
+        raise click.UsageError(f"--from {first:%Y-%m-%d} is more than {MAX_DAYS} days before {until}")
 
 
 def _row(usage: Usage) -> tuple[str, ...]:

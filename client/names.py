@@ -104,9 +104,9 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def safe_name(name: str, most_bytes: int = _MAX_NAME_BYTES) -> str:
+def safe_name(name: str, max_bytes: int = _MAX_NAME_BYTES) -> str:
     """Return a name that every file system and store takes: without control characters, not too long."""
     text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
     text = "".join(each if each.isprintable() else "_" for each in _CONTROL.sub("_", text)).strip() or "_"
     text = "_" if text in {".", ".."} else text
-    return text.encode()[:most_bytes].decode("utf-8", "ignore")
+    return text.encode()[:max_bytes].decode("utf-8", "ignore")

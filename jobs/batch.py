@@ -11,7 +11,7 @@ from stemline.jobs.errors import RowRetried
 from stemline.jobs.job import JobSpec
 from stemline.jobs.tenant import Tenant
 
-MOST_ROWS = 100_000
+MAX_ROWS = 100_000
 BATCHES_KEPT = 10_000
 """Batches of a bucket that are kept; beyond, those that have ended are deleted, the oldest first."""
 

@@ -166,7 +166,7 @@ _OF_CODE: Final = re.compile(
     r"<[^<>]* (?:object|at 0x)|<class |\bNoneType\b|has no attribute|\bTraceback\b|\b\w+\(['\")]"
 )
 _ERRNO: Final = re.compile(r"\[Errno -?\d+\] |\bError -?\d+ ")
-_MOST_DEEP: Final = 12
+_MAX_DEPTH: Final = 12
 """Causes that are followed: errors of libraries are wrapped some times."""
 
 
@@ -206,7 +206,7 @@ def _is_class(word: str) -> bool:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield what caused an error of a library, from the error itself on."""
     seen: BaseException | None = error
-    for _ in range(_MOST_DEEP):
+    for _ in range(_MAX_DEPTH):
         if seen is None:
             return
         yield seen

@@ -16,10 +16,10 @@ COMMON: Final = frozenset(
 )
 """What Spleeter's two networks answer. A worker of an earlier release announces nothing, and serves these."""
 
-MOST_SERVED: Final = 64
+MAX_SERVED: Final = 64
 """Names that one worker announces at most."""
 
-MOST_WANTED: Final = 64
+MAX_WANTED: Final = 64
 """Different models, beyond the common ones, that the waiting jobs of one queue may want."""
 
 
@@ -46,4 +46,4 @@ def no_worker(wants: str) -> str:
 
 def announced(names: Iterable[str]) -> tuple[str, ...]:
     """Return what a worker announces of the names that it serves: what Spleeter answers, then by name."""
-    return tuple(sorted(set(names), key=lambda name: (name not in COMMON, name))[:MOST_SERVED])
+    return tuple(sorted(set(names), key=lambda name: (name not in COMMON, name))[:MAX_SERVED])

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-MOST_BYTES: Final = 1024
+MAX_BYTES: Final = 1024
 """Length of a text from outside in a record, bytes of UTF-8."""
 _MARK: Final = "…"
 
 
-def shorten(text: object, most_bytes: int = MOST_BYTES) -> str:
+def shorten(text: object, max_bytes: int = MAX_BYTES) -> str:
     """Return a text, or what is left of a longer one with a mark at its end.
 
     Lone surrogates, which no record can hold, become question marks.
 
     Args:
         text: anything with a text, such as an exception.
-        most_bytes: length of the returned text, bytes of UTF-8; above 3.
+        max_bytes: length of the returned text, bytes of UTF-8; above 3.
     """
     whole = str(text)
-    encoded = whole[: most_bytes + 1].encode(errors="replace")
-    if len(encoded) <= most_bytes:
+    encoded = whole[: max_bytes + 1].encode(errors="replace")
+    if len(encoded) <= max_bytes:
         return encoded.decode()
-    return encoded[: most_bytes - len(_MARK.encode())].decode(errors="ignore") + _MARK
+    return encoded[: max_bytes - len(_MARK.encode())].decode(errors="ignore") + _MARK

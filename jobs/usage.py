@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 DAY_US: Final = 86_400_000_000
-MOST_DAYS: Final = 366
+MAX_DAYS: Final = 366
 WARNED_SHARE: Final = 0.9
 """Share of a budget from which on is warned of its end."""
 NEARLY_SPENT: Final = "NearlySpent"

@@ -14,7 +14,7 @@ ALIVE_S: Final = 35.0
 """A worker that has not reported itself for so long counts as gone, s: three reports are missing."""
 KEPT_S: Final = 86_400.0
 """How long a worker that is gone is remembered, s."""
-MOST_WORKERS: Final = 500
+MAX_WORKERS: Final = 500
 """Workers that are listed at most."""
 
 

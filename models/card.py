@@ -29,12 +29,12 @@ CARD_FILE: Final = "card.toml"
 #: Sample rates that a network may have, Hz.
 RATES: Final = range(8_000, 192_001)
 #: Most memory that a card may name, MB.
-MOST_MEMORY_MB: Final = 1_000_000
+MAX_MEMORY_MB: Final = 1_000_000
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 #: Of a file beside a card: longer ones are refused by file systems.
 _FILE = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
-_MOST_FILE_BYTES: Final = 255
+_MAX_FILE_BYTES: Final = 255
 _STEM = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -143,12 +143,12 @@ class Card:
     def _check_file(self) -> None:
         if self.file and (not _FILE.fullmatch(self.file) or self.file == CARD_FILE):
             raise FieldError("must be the name of a file beside the card", "file")
-        if len(self.file.encode()) > _MOST_FILE_BYTES:
-            raise FieldError(f"must have at most {_MOST_FILE_BYTES} bytes", "file")
+        if len(self.file.encode()) > _MAX_FILE_BYTES:
+            raise FieldError(f"must have at most {_MAX_FILE_BYTES} bytes", "file")
 
     def _check_measured(self) -> None:
-        if self.memory_mb is not None and not 0 < self.memory_mb <= MOST_MEMORY_MB:
-            raise FieldError(f"must be above 0 and at most {MOST_MEMORY_MB} MB", "memory_mb")
+        if self.memory_mb is not None and not 0 < self.memory_mb <= MAX_MEMORY_MB:
+            raise FieldError(f"must be above 0 and at most {MAX_MEMORY_MB} MB", "memory_mb")
         for key, value in self.measured.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise FieldError("must be a finite number", "measured", key)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 #: A card is some lines of text; a larger file is none.
-_MOST_BYTES = 64 << 10
+_MAX_BYTES = 64 << 10
 
 #: Errors of pydantic about what is an object in JSON.
 _TABLES = frozenset({"dataclass_type", "dict_type"})
@@ -37,11 +37,11 @@ def read_card(path: Path) -> Card:
         if path.exists() and not path.is_file():  # a pipe would be waited for, a device has no end
             raise CardError(f"{path} is no file.")
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise CardError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(content) > _MOST_BYTES:
-        raise CardError(f"{path} is too long; a card has at most {_MOST_BYTES} bytes.")
+    if len(content) > _MAX_BYTES:
+        raise CardError(f"{path} is too long; a card has at most {_MAX_BYTES} bytes.")
     try:
         text = content.decode("utf-8-sig")  # some editors write a byte order mark
         values = tomllib.loads(text)

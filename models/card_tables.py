@@ -10,7 +10,7 @@ from typing import ClassVar, Final, Literal
 RATE: Final = 44_100
 CHANNELS: Final = 2
 #: Longest segment that a card may ask for, samples (60 s at 44.1 kHz).
-MOST_SAMPLES: Final = 60 * RATE
+MAX_SAMPLES: Final = 60 * RATE
 
 #: Read by pydantic: a field that is not known is an error.
 NO_MORE_FIELDS: Final = {"extra": "forbid"}
@@ -52,8 +52,8 @@ class Segment:
     batch: int = 1
 
     def __post_init__(self) -> None:
-        if self.samples is not None and not 1 < self.samples <= MOST_SAMPLES:
-            raise FieldError(f"must be from 2 to {MOST_SAMPLES} samples", "segment", "samples")
+        if self.samples is not None and not 1 < self.samples <= MAX_SAMPLES:
+            raise FieldError(f"must be from 2 to {MAX_SAMPLES} samples", "segment", "samples")
         if not 0 <= self.overlap <= 0.9:
             raise FieldError("must be from 0 to 0.9", "segment", "overlap")
         if not 1 <= self.at_once <= 256:
@@ -95,9 +95,9 @@ class Spectrum:
             raise FieldError(
                 f"must be from 1 to {self.n_fft // 2 + 1}, the bins of a frame", "spectrum", "bins"
             )
-        if not self.n_fft < self.hop * (self.frames - 1) <= MOST_SAMPLES:
+        if not self.n_fft < self.hop * (self.frames - 1) <= MAX_SAMPLES:
             raise FieldError(
-                f"(frames - 1) * hop must be more than n_fft, and at most {MOST_SAMPLES} samples",
+                f"(frames - 1) * hop must be more than n_fft, and at most {MAX_SAMPLES} samples",
                 "spectrum",
                 "frames",
             )

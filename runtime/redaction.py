@@ -30,11 +30,11 @@ _SECRET_KEYS: Final = re.compile(
     re.IGNORECASE,
 )
 
-MOST_CHARS: Final = 4096
+MAX_CHARS: Final = 4096
 """Length of a text in a log line; the rest is left out."""
-_LEAST_MARGIN: Final = 512
+_MIN_MARGIN: Final = 512
 """How many characters of the rest are searched for secrets, at least."""
-MOST_TRACEBACK_CHARS: Final = 16_384
+MAX_TRACEBACK_CHARS: Final = 16_384
 """Length of a traceback, of which the beginning and the end are kept."""
 _TRACEBACKS: Final = frozenset({"exception", "stack"})
 
@@ -127,7 +127,7 @@ class Redaction:
         if any(map(_is_secret_key, event)) or not _PLAIN.issuperset(map(type, event.values())):
             return False
         text = "\n".join([value for value in event.values() if isinstance(value, str)])
-        return len(text) <= MOST_CHARS and not _may_have_forms(text) and not self._secrets_that_begin_in(text)
+        return len(text) <= MAX_CHARS and not _may_have_forms(text) and not self._secrets_that_begin_in(text)
 
     def value(self, value: Any, name: str = "") -> Any:
         """Return a value, at any depth, with secrets masked; bytes as their number."""
@@ -145,15 +145,15 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Return the beginning of a text with secrets masked."""
-        if len(text) <= MOST_CHARS:
+        if len(text) <= MAX_CHARS:
             return self._masked(text)
-        return f"{self._beginning(text, MOST_CHARS)}… ({len(text)} characters)"
+        return f"{self._beginning(text, MAX_CHARS)}… ({len(text)} characters)"
 
     def traceback(self, text: str) -> str:
         """Return the beginning and the last lines of a traceback with secrets masked."""
-        if len(text) <= MOST_TRACEBACK_CHARS:
+        if len(text) <= MAX_TRACEBACK_CHARS:
             return self._masked(text)
-        half = MOST_TRACEBACK_CHARS // 2
+        half = MAX_TRACEBACK_CHARS // 2
         end = self._masked(text[-half:].partition("\n")[2])
         return f"{self._beginning(text, half)}\n… ({len(text)} characters) …\n{end}"
 
@@ -190,7 +190,7 @@ class Redaction:
                 by_beginning.setdefault(secret[:_MIN_SECRET_CHARS], []).append(secret)
                 longest = max(longest, len(secret))
         self._by_beginning = by_beginning
-        self._margin = max(_LEAST_MARGIN, longest)
+        self._margin = max(_MIN_MARGIN, longest)
         self._read = read
 
 

@@ -34,16 +34,16 @@ TIMEOUT_S: Final = 4.0
 class StoreCollector(Collector):
     """Reads the store when Prometheus asks; a store that does not answer is ``stemline_store_up 0``."""
 
-    def __init__(self, statistics: Statistics, *, most_queues: int, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, statistics: Statistics, *, max_queues: int, timeout_s: float = TIMEOUT_S) -> None:
         """Report the numbers of a store.
 
         Args:
             statistics: of the store.
-            most_queues: how many queues have labels of their own.
+            max_queues: how many queues have labels of their own.
             timeout_s: how long a scrape waits for the store, s.
         """
         self._statistics = statistics
-        self._most_queues = most_queues
+        self._max_queues = max_queues
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._reading: Future[list[Metric]] | None = None
@@ -75,7 +75,7 @@ class StoreCollector(Collector):
     def read_now(self) -> Iterator[Metric]:
         """Return all metrics, read at this moment."""
         try:
-            snapshot = self._statistics.read(self._most_queues)
+            snapshot = self._statistics.read(self._max_queues)
         except StemlineError:
             yield _up(is_up=False)
             return

@@ -127,26 +127,26 @@ def _write(content: bytes | memoryview) -> None:
 class _ProcessorTime:
     """Limits the processor time of this process: a small file must not take hours before it sounds."""
 
-    def __init__(self, start_s: int, size: int, most_s: int) -> None:
+    def __init__(self, start_s: int, size: int, max_s: int) -> None:
         """Allow what opening a source takes.
 
         Args:
             start_s: For a source of any size, seconds.
             size: Bytes of the source.
-            most_s: Beyond which nothing extends it, seconds.
+            max_s: Beyond which nothing extends it, seconds.
         """
         self._allowed_s = start_s + size / BYTES_PER_CPU_S
-        self._most_s = most_s
+        self._max_s = max_s
         self._limit_s = 0
         self.extend(0)
 
     def extend(self, audio_s: float) -> None:
         """Allow what decoding so much audio takes."""
         self._allowed_s += audio_s * CPU_S_PER_S
-        limit_s = min(math.ceil(self._allowed_s), self._most_s)
+        limit_s = min(math.ceil(self._allowed_s), self._max_s)
         if limit_s > self._limit_s:
             self._limit_s = limit_s
-            resource.setrlimit(resource.RLIMIT_CPU, (limit_s, self._most_s + 5))
+            resource.setrlimit(resource.RLIMIT_CPU, (limit_s, self._max_s + 5))
 
 
 def _limit_memory(memory_bytes: int) -> None:

@@ -99,7 +99,7 @@ class IsolatedAudio:
             cancelled: Whether to give up.
             max_duration_s: The limit that the child refuses longer sources by, seconds.
         """
-        self._most_frames = max_duration_s * SAMPLE_RATE + _SLACK_FRAMES
+        self._max_frames = max_duration_s * SAMPLE_RATE + _SLACK_FRAMES
         self._output = output
         self._link = link
         self._cancelled = cancelled or (lambda: False)
@@ -130,7 +130,7 @@ class IsolatedAudio:
         self.duration_s = self.source.duration_s
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        left = self._most_frames
+        left = self._max_frames
         while True:
             kind, content = self._receive()
             if kind == END:

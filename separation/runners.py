@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 #: A device whose outputs differ from the CPU's by more computes something else. Exact arithmetic in another
 #: order differs by some 1e-5, TF32 by some 1e-3.
-MOST_DIFFERENCE = 1e-3
+MAX_DIFFERENCE = 1e-3
 
 Array = NDArray[np.float32]
 
@@ -218,7 +218,7 @@ class _CudaRunner:
         log.info(
             "engine.verified", device=self.device, largest_difference=difference, batch=self._batcher.size
         )
-        if difference > MOST_DIFFERENCE:
+        if difference > MAX_DIFFERENCE:
             raise DeviceError(
                 f"{self.device} computes something else: it differs from the CPU's by up to {difference:.1e}."
             )

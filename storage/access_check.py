@@ -37,7 +37,7 @@ class BucketsUnusable(StartRefused):
 
 
 def check_access(
-    clients: Clients, entries: Mapping[str, BucketAccess], region: str, *, most_skew_s: float
+    clients: Clients, entries: Mapping[str, BucketAccess], region: str, *, max_skew_s: float
 ) -> None:
     """Send one small request with the keys of each of the first entries; silent stores are only logged.
 
@@ -47,7 +47,7 @@ def check_access(
         clients: The clients that jobs will use.
         entries: How each bucket is reached.
         region: For entries that name none.
-        most_skew_s: By how much this machine's clock may differ from a store's, s.
+        max_skew_s: By how much this machine's clock may differ from a store's, s.
 
     Raises:
         BucketsUnusable: No entry can be used, or the machine's own keys, proxy or authorities are the reason.
@@ -56,7 +56,7 @@ def check_access(
         raise BucketsUnusable(f"No bucket is configured. {HOW_TO_CONFIGURE}")
     machines = [*_unusable(os.environ.get(name) for name in _CA_VARIABLES)]
     # With wrong authorities of its own the machine reaches no store.
-    looked_at, found = _look(clients, {} if machines else entries, region, most_skew_s)
+    looked_at, found = _look(clients, {} if machines else entries, region, max_skew_s)
     machines += [f"{each.entry}: {each.reason}" for each in found if each.is_machines]
     if machines:
         raise BucketsUnusable("The buckets cannot be used. " + "; ".join(sorted(machines)))
@@ -78,7 +78,7 @@ class _Found:
 
 
 def _look(
-    clients: Clients, entries: Mapping[str, BucketAccess], region: str, most_skew_s: float
+    clients: Clients, entries: Mapping[str, BucketAccess], region: str, max_skew_s: float
 ) -> tuple[int, list[_Found]]:
     """Return how many entries were looked at, and what is wrong with some of them."""
     found: list[_Found] = []
@@ -102,7 +102,7 @@ def _look(
 
     def ask(named: tuple[str, BucketClient]) -> _Found:
         name, client = named
-        reason, is_proxys = _fault_of(client, most_skew_s)
+        reason, is_proxys = _fault_of(client, max_skew_s)
         return _Found(name, reason, is_machines=is_proxys or not entries[name].access_key)
 
     with ThreadPoolExecutor(8) as pool:
@@ -122,7 +122,7 @@ def _unusable(files: Iterable[Path | str | None]) -> Iterator[str]:
             yield f"the authorities of {file} cannot be read: {error.strerror or error}"
 
 
-def _fault_of(client: BucketClient, most_skew_s: float) -> tuple[str, bool]:
+def _fault_of(client: BucketClient, max_skew_s: float) -> tuple[str, bool]:
     """Return why an entry cannot be used, or an empty text, and whether a proxy of the machine says so."""
     sent_at, answer, fault = time.time(), {}, ""
     try:
@@ -138,7 +138,7 @@ def _fault_of(client: BucketClient, most_skew_s: float) -> tuple[str, bool]:
     except BotoCoreError as error:
         fault = reason_of(error)
     skew_s = _skew_s(answer, (sent_at + time.time()) / 2)
-    if abs(skew_s) > most_skew_s:
+    if abs(skew_s) > max_skew_s:
         direction = "behind" if skew_s > 0 else "ahead of"
         fault = f"the clock of this machine is {abs(skew_s):.0f} s {direction} the store's"
     return fault, answer.get("ResponseMetadata", {}).get("HTTPStatusCode") in _PROXYS

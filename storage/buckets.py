@@ -57,16 +57,16 @@ class Buckets:
         """Return the endpoints of all configured buckets, with ``{region}`` as it is; None for AWS's own."""
         return self._clients.endpoint_urls()
 
-    def check_access(self, *, most_skew_s: float) -> None:
+    def check_access(self, *, max_skew_s: float) -> None:
         """Find out whether this machine can use the buckets; stores that do not answer are only logged.
 
         Args:
-            most_skew_s: By how much the machine's clock may differ from a store's, s.
+            max_skew_s: By how much the machine's clock may differ from a store's, s.
 
         Raises:
             BucketsUnusable: Keys, profile, authorities or clock are wrong.
         """
-        check_access(self._clients, self._access.entries(), self._region, most_skew_s=most_skew_s)
+        check_access(self._clients, self._access.entries(), self._region, max_skew_s=max_skew_s)
 
     def download(
         self,

@@ -19,7 +19,7 @@ from stemline.runtime.http_date import seconds_of
 from stemline.storage.clients import BucketClient
 
 _METHODS = {"complete_multipart_upload": "POST", "delete_object": "DELETE"}
-MOST_SKEW_S = 5.0
+MAX_SKEW_S = 5.0
 """By how much our clock may differ from the store's before a denial counts as its fault, s."""
 _RESULTS = {"complete_multipart_upload": "CompleteMultipartUploadResult"}
 """Root element of the response that alone means success: a 200 may be white space, or hold an error."""
@@ -63,7 +63,7 @@ def send_expiring(
         return
     if response.status_code == 403 and time.time() >= math.floor(expires_at):
         raise LeaseLost from error
-    if response.status_code == 403 and _skew_s(response.headers) > MOST_SKEW_S:
+    if response.status_code == 403 and _skew_s(response.headers) > MAX_SKEW_S:
         # Signed with a wrong clock it has expired there, or is not valid yet: the store denies it.
         raise ClientError(_details("RequestTimeTooSkewed", "", 403), operation) from error
     raise error

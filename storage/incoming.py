@@ -25,9 +25,9 @@ from stemline.storage.s3_errors import error_code, field_of, is_missing, spoken_
 
 log = structlog.get_logger(__name__)
 
-LEAST_PART_BYTES = 8 << 20
-MOST_PARTS = 1000
-_MOST_PAGES = 10
+MIN_PART_BYTES = 8 << 20
+MAX_PARTS = 1000
+_MAX_PAGES = 10
 """Pages of a list of parts that are asked for; a store lists up to 1,000 on each."""
 RETRY_S = 5.0
 """How long a request to the store is retried while a client waits for its answer, s."""
@@ -51,7 +51,7 @@ class IncomingUpload:
     @property
     def part_bytes(self) -> int:
         """Size of every part but the last."""
-        return max(LEAST_PART_BYTES, math.ceil(self.size / MOST_PARTS))
+        return max(MIN_PART_BYTES, math.ceil(self.size / MAX_PARTS))
 
     @property
     def part_count(self) -> int:
@@ -96,7 +96,7 @@ class IncomingUploads:
         client = self._bucket(upload.region, upload.bucket)
         parts: dict[int, str] = {}
         marker = 0
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             listing = partial(client.s3.list_parts, **_names(client, upload), PartNumberMarker=marker)
             page: Mapping[str, Any] = _run(upload.bucket, listing)
             for part in page.get("Parts", ()):

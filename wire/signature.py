@@ -326,9 +326,9 @@ def _check_times(carried: Authorization, now: float, tolerance_s: float, max_spa
     if max_span_s is None:
         return
     names = {"signature": max_span_s, "signing key": max(max_span_s, KEY_SPAN_S)}
-    for (start, end), (name, most_s) in zip(carried.spans, names.items(), strict=True):
-        if end - start > most_s + tolerance_s:
-            raise Forbidden(f"The {name} is valid for longer than {most_s:g} s.")
+    for (start, end), (name, max_s) in zip(carried.spans, names.items(), strict=True):
+        if end - start > max_s + tolerance_s:
+            raise Forbidden(f"The {name} is valid for longer than {max_s:g} s.")
 
 
 def _grouped(items: Iterable[tuple[str, str | bytes]]) -> dict[str, list[str | bytes]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stemline.wire.elements import Element, Table, parameter
 from stemline.wire.kinds import KEY, TEXT, Kind, integer, matching
 
-MOST_NAME_BYTES = 200
+MAX_NAME_BYTES = 200
 
 
 def _size(text: str) -> int:
@@ -17,12 +17,12 @@ def _size(text: str) -> int:
 def _file_name(text: str) -> str:
     if not text.isprintable() or {"/", "\\"} & set(text) or text in {".", ".."}:
         raise ValueError(text)
-    if not 1 <= len(text.encode()) <= MOST_NAME_BYTES:
+    if not 1 <= len(text.encode()) <= MAX_NAME_BYTES:
         raise ValueError(text)
     return text
 
 
-_NAME = f"{{name}} must be a file name of at most {MOST_NAME_BYTES} bytes, without folders."
+_NAME = f"{{name}} must be a file name of at most {MAX_NAME_BYTES} bytes, without folders."
 _FILE = Kind(_file_name, _NAME, {"type": "string", "minLength": 1})
 _MEDIA = "^[A-Za-z0-9.+-]{1,60}/[A-Za-z0-9.+-]{1,60}$"
 BYTES = Kind(

@@ -53,7 +53,7 @@ log = structlog.get_logger(__name__)
 INTERNAL_ERROR = "InternalError"
 _MAX_DOUBLINGS = 20
 #: Characters of a message that are kept: it may quote what a tenant's store said.
-_MOST_MESSAGE = 1000
+_MAX_MESSAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ class Attempt:
     def _record_of(self, result: AttemptResult, leftovers: Uploads) -> Callable[[], None]:
         """Return the write to the job store that records an end, and what could not be removed."""
         jobs, settings = self.context.store.jobs, self.context.settings
-        message = result.message[:_MOST_MESSAGE]
+        message = result.message[:_MAX_MESSAGE]
         match result.outcome:
             case Outcome.FAILED:
                 return partial(jobs.fail, self.job, result.code, message, leftovers=leftovers)

@@ -6,7 +6,7 @@ import ctypes
 import multiprocessing
 from typing import Final
 
-_MOST_BYTES: Final = 200
+_MAX_BYTES: Final = 200
 
 
 class DeviceInUse:
@@ -17,12 +17,12 @@ class DeviceInUse:
     """
 
     def __init__(self, asked_for: str) -> None:
-        self._name = multiprocessing.Array(ctypes.c_char, _MOST_BYTES)
+        self._name = multiprocessing.Array(ctypes.c_char, _MAX_BYTES)
         self.set("" if asked_for == "auto" else asked_for)
 
     def set(self, device: str) -> None:
         """Record where a network was loaded."""
-        self._name.value = device.encode()[: _MOST_BYTES - 1]
+        self._name.value = device.encode()[: _MAX_BYTES - 1]
 
     def get(self) -> str:
         """Return the device; empty while it is open."""

@@ -29,9 +29,9 @@ from stemline.workers.stages import output_spec
 
 log = structlog.get_logger(__name__)
 
-MOST_S: Final = 2.5
+MAX_S: Final = 2.5
 """Longest look at one source, s: others wait for theirs."""
-MOST_BYTES: Final = 256 << 20
+MAX_BYTES: Final = 256 << 20
 """A larger source is not fetched; only its size is answered."""
 _WAIT_S: Final = 2.0
 _PAUSE_S: Final = 1.0
@@ -74,7 +74,7 @@ class Prober:
         """Probe a source and answer, unless nobody waits for it any more."""
         left_s = (question.until - self._store.now()) / 1e6
         began = time.monotonic()
-        end = began + min(left_s, MOST_S)
+        end = began + min(left_s, MAX_S)
 
         def late() -> bool:
             return time.monotonic() > end or self._stopped.is_set()
@@ -85,7 +85,7 @@ class Prober:
             self._look(question, late)
         finally:
             seconds = time.monotonic() - began
-            self._store.probes.spend(question, seconds, in_vain=seconds >= MOST_S)
+            self._store.probes.spend(question, seconds, in_vain=seconds >= MAX_S)
 
     def _look(self, question: Question, late: Callable[[], bool]) -> None:
         try:
@@ -111,7 +111,7 @@ class Prober:
         for each in question.specs:
             self._check_model(each)
         spec, source = question.specs[0], self._settings.source
-        most = min(source.max_bytes, MOST_BYTES)
+        most = min(source.max_bytes, MAX_BYTES)
         try:
             size = self._buckets.download(
                 spec.tenant, spec.input_object, path, max_bytes=most, cancelled=late

@@ -20,15 +20,15 @@ _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class ScratchSpace:
     """The space of one attempt, beside those of other attempts in the same folder."""
 
-    def __init__(self, folder: Path, most_bytes: int | None = None) -> None:
+    def __init__(self, folder: Path, max_bytes: int | None = None) -> None:
         """Expect nothing yet.
 
         Args:
             folder: The attempt's own.
-            most_bytes: What all attempts together may take; ``None`` if only the file system limits them.
+            max_bytes: What all attempts together may take; ``None`` if only the file system limits them.
         """
         self._folder = folder
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._expected = 0
         self._source = 0
 
@@ -49,10 +49,10 @@ class ScratchSpace:
 
     def is_exceeded(self) -> bool:
         """Return whether the attempt has written more than it announced, and all more than they may."""
-        if self._most_bytes is None:
+        if self._max_bytes is None:
             return False
         own = _used(self._folder)
-        return own > self._expected and own + sum(map(_taken, self._others())) > self._most_bytes
+        return own > self._expected and own + sum(map(_taken, self._others())) > self._max_bytes
 
     @contextmanager
     def faults(self) -> Iterator[None]:
@@ -76,8 +76,8 @@ class ScratchSpace:
         others = sum(map(_used, self._others()))
         disk = shutil.disk_usage(self._folder)
         had = disk.free + _used(self._folder)
-        if self._most_bytes is not None:
-            had = min(had, self._most_bytes - others)
+        if self._max_bytes is not None:
+            had = min(had, self._max_bytes - others)
         return DiskTooSmall() if 2 * had > self._capacity() else DiskFull()
 
     def _expect(self, size: int) -> None:
@@ -100,7 +100,7 @@ class ScratchSpace:
         """Return what the folder could hold if it were empty, bytes."""
         disk = shutil.disk_usage(self._folder)
         whole = disk.used + disk.free  # less than `total`, of which some systems keep a part for root
-        return whole if self._most_bytes is None else min(whole, self._most_bytes)
+        return whole if self._max_bytes is None else min(whole, self._max_bytes)
 
     def _left(self) -> int:
         """Return what this attempt can write in all, what it has written included, bytes."""
@@ -108,7 +108,7 @@ class ScratchSpace:
         taken = sum(map(_taken, others))
         free = shutil.disk_usage(self._folder).free
         left = free + _used(self._folder) + sum(map(_used, others)) - taken
-        return left if self._most_bytes is None else min(left, self._most_bytes - taken)
+        return left if self._max_bytes is None else min(left, self._max_bytes - taken)
 
     def _others(self) -> Iterator[Path]:
         return (each for each in attempt_folders(self._folder.parent) if each != self._folder)

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from stemline.jobs.serving import MOST_SERVED, announced
+from stemline.jobs.serving import MAX_SERVED, announced
 from stemline.models.card import Card, Kind
 from stemline.models.catalogue import BUILT_IN
 from stemline.models.checksums import identity_of
@@ -25,7 +25,7 @@ from stemline.workers.model_choice import USUAL
 
 log = structlog.get_logger(__name__)
 
-_MOST_BYTES: Final = MOST_SERVED * 64
+_MAX_BYTES: Final = MAX_SERVED * 64
 
 
 def check_models(configured: Path | None) -> None:
@@ -59,7 +59,7 @@ class Serving:
         self._settings = settings
         self._store = WeightStore(settings.models_dir)
         # Two places and which of them counts, without a lock: a process that is killed would keep it.
-        self._names = [multiprocessing.RawArray(ctypes.c_char, _MOST_BYTES + 1) for _ in range(2)]
+        self._names = [multiprocessing.RawArray(ctypes.c_char, _MAX_BYTES + 1) for _ in range(2)]
         self._latest = multiprocessing.RawValue(ctypes.c_int, 0)
         self._doubts = multiprocessing.RawValue(ctypes.c_uint, 0)
         self._doubts_seen = 0
@@ -99,7 +99,7 @@ class Serving:
         if names != self._left_out:
             self._left_out = names
             if names:
-                log.warning("models.not_announced", models=names, most=MOST_SERVED)
+                log.warning("models.not_announced", models=names, most=MAX_SERVED)
 
     def _text(self) -> str:
         return bytes(self._names[self._latest.value].value).decode()

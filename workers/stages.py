@@ -81,11 +81,11 @@ def download(work: Work, folder: Path, space: ScratchSpace) -> Path:
     Raises:
         DiskFull: There is no space for it.
     """
-    most_bytes = work.context.settings.source.max_bytes
+    max_bytes = work.context.settings.source.max_bytes
 
     def report_progress(received: int, size: int) -> None:
         # A store that sends no size reports the most that is allowed.
-        space.expect_source(size if size < most_bytes else received)
+        space.expect_source(size if size < max_bytes else received)
 
     job, path = work.job, folder / "source"
     work.lease.stage = "download"
@@ -94,7 +94,7 @@ def download(work: Work, folder: Path, space: ScratchSpace) -> Path:
             job.spec.tenant,
             job.spec.input_object,
             path,
-            max_bytes=most_bytes,
+            max_bytes=max_bytes,
             progress=report_progress,
             cancelled=work.lease.should_stop,
         )

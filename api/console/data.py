@@ -39,7 +39,7 @@ _SEARCH_S = 0.5
 #: How many jobs of a state say which workers a bucket has.
 _SHOWN_JOBS = 200
 #: Failed rows that the callback of a batch names.
-_MOST_FAILURES = 100
+_MAX_FAILURES = 100
 
 
 @router.get("/console/session", name="console_session")
@@ -56,7 +56,7 @@ def console_session(context: ReadContext) -> Response:
         "buckets": buckets.items,
         "flower": settings.monitoring.flower_url,
         "version": version("stemline"),
-        "most_bytes": settings.source.max_bytes,
+        "max_bytes": settings.source.max_bytes,
     }
     return context.respond(SESSION, **values)
 
@@ -144,7 +144,7 @@ async def console_callback(context: ReadContext, request: Request, callback_id: 
     Raises:
         NoSuchResource: the bucket has no such callback, or its job is not kept any more.
     """
-    return await context.of_page(request, _MOST_FAILURES, lambda: _callback(context, callback_id))
+    return await context.of_page(request, _MAX_FAILURES, lambda: _callback(context, callback_id))
 
 
 def _callback(context: RequestContext, callback_id: str) -> Response:
@@ -155,7 +155,7 @@ def _callback(context: RequestContext, callback_id: str) -> Response:
     form, announced = delivery.target.format, b""
     if batch := store.batches.get(tenant, delivery.job_id):
         failed = JobFilter(batch=batch.id, states=frozenset({State.FAILED}), unretried=True, order="Asc")
-        failures = store.jobs.search(tenant, replace(failed, size=_MOST_FAILURES)).items
+        failures = store.jobs.search(tenant, replace(failed, size=_MAX_FAILURES)).items
         announced = batch_body(batch, failures, form)
     elif job := store.jobs.find(delivery.job_id):
         announced = body(job, form)

@@ -35,7 +35,7 @@ _TYPES = {
 #: A policy knows wildcards only as the first label of a host.
 _REGION_LABEL = re.compile(r"//[^/]*\{region\}[^./]*\.")
 
-MOST_STORES: Final = 50
+MAX_STORES: Final = 50
 """Stores that the policy names: a header of some kilobytes is refused by proxies."""
 
 #: gzip, and not with a weight of 0, which refuses it.
@@ -107,7 +107,7 @@ def security_headers(buckets: Buckets) -> dict[str, str]:
             for url in buckets.endpoint_urls()
         }
     )
-    if len(stores) > MOST_STORES:
+    if len(stores) > MAX_STORES:
         stores = sorted({f"{store.partition(':')[0]}:" for store in stores})
     connections = " ".join(["'self'", *stores])
     return {

@@ -105,7 +105,7 @@ SESSION = _answer(
     ),
     _maybe("FlowerUrl", "flower"),
     Element("Version", TEXT, "version"),
-    Element("SourceMaxBytes", TEXT, "most_bytes"),
+    Element("SourceMaxBytes", TEXT, "max_bytes"),
 )
 OVERVIEW = _answer(
     Element("Now", TEXT, "now"),

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from stemline.jobs.store import UsageRepository
     from stemline.jobs.store.snapshot import QueueLoad, Snapshot
 
-_MOST_QUEUES: Final = 100
-_MOST_BATCHES: Final = 100
+_MAX_QUEUES: Final = 100
+_MAX_BATCHES: Final = 100
 """Of one bucket, the latest ones."""
 _NEARLY: Final = 0.9
 """Share of a queue's size from which on it counts as full."""
@@ -28,7 +28,7 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
 
     store = open_store(context.settings)
     try:
-        snapshot = store.statistics.read(_MOST_QUEUES)
+        snapshot = store.statistics.read(_MAX_QUEUES)
         sizes = {
             queue.id: queue.max_size
             for load in snapshot.queues
@@ -37,7 +37,7 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
         paused = [
             batch
             for tenant in dict.fromkeys(load.tenant for load in snapshot.queues)
-            for batch in store.batches.search(tenant, size=_MOST_BATCHES).items
+            for batch in store.batches.search(tenant, size=_MAX_BATCHES).items
             if batch.state is BatchState.PAUSED and batch.waiting
         ]
     except StoreUnavailable:

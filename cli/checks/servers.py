@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from stemline.runtime.settings.groups import StoreSettings
 
-_MOST_CLOCK_SKEW_S: Final = 2.0
+_MAX_CLOCK_SKEW_S: Final = 2.0
 """Leases and signatures need clocks that differ by less."""
 
 
@@ -139,7 +139,7 @@ def _memory(check: str, info: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _clock(ahead_s: float) -> Finding:
     message = f"the store's clock is {abs(ahead_s):.2f} s {'ahead' if ahead_s > 0 else 'behind'}"
-    if abs(ahead_s) <= _MOST_CLOCK_SKEW_S:
+    if abs(ahead_s) <= _MAX_CLOCK_SKEW_S:
         return ok("clock", message)
     return fail("clock", message, "synchronise the clocks of all machines with NTP")
 

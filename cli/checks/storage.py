@@ -17,7 +17,7 @@ from stemline.jobs.errors import StoreUnavailable
 if TYPE_CHECKING:
     from stemline.runtime.settings import Settings
 
-_MOST_BUCKETS: Final = 20
+_MAX_BUCKETS: Final = 20
 
 
 def buckets(context: CheckContext) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def _buckets_in_use(settings: Settings) -> list[str]:
 
     store = open_store(settings)
     try:
-        found = store.tenants.search(BucketFilter(size=_MOST_BUCKETS)).items
+        found = store.tenants.search(BucketFilter(size=_MAX_BUCKETS)).items
     finally:
         store.close()
     return [str(each.tenant) for each in found]

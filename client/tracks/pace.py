@@ -15,7 +15,7 @@ _FIRST_S: Final = 1.0
 _LONGEST_S: Final = 30.0
 TRIES: Final = 5
 """How often one transfer is tried."""
-_MOST_FAULTS: Final = 5
+_MAX_FAULTS: Final = 5
 _SILENCE_S: Final = 900.0
 """How long one request may get no answer at all before the run ends."""
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -94,7 +94,7 @@ class Pace:
             except ApiError as error:
                 silent_since = None
                 faults += error.status != 503
-                if error.status < 500 or faults >= _MOST_FAULTS:
+                if error.status < 500 or faults >= _MAX_FAULTS:
                     raise
                 self._hold(max(pause_s, error.retry_after_s or 0), error.message, error)
             else:

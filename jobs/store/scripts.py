@@ -19,7 +19,7 @@ from stemline.jobs.errors import StemlineError
 from stemline.jobs.event import EVENTS_KEPT, EVENTS_MS
 from stemline.jobs.history import STEPS_KEPT
 from stemline.jobs.queue import USUAL_WEIGHT
-from stemline.jobs.serving import COMMON, MOST_WANTED
+from stemline.jobs.serving import COMMON, MAX_WANTED
 from stemline.jobs.states import TRANSITIONS, State
 from stemline.jobs.store.durability import CONFIRMED_SCRIPTS, Confirmation, Durability, run_confirmed
 from stemline.jobs.store.records import PAGE_BYTES, RECORD_BYTES, RECORD_VERSION
@@ -29,9 +29,9 @@ from stemline.jobs.worker import ALIVE_S
 LEFTOVER_WAIT_US: Final = 60_000_000
 """After this time a sweep first tries to remove what an attempt left in a bucket, µs."""
 
-MOST_PASSED: Final = 1000
+MAX_PASSED: Final = 1000
 """Cancelled or damaged jobs that one call of claim passes."""
-MOST_MOVED: Final = 50
+MAX_MOVED: Final = 50
 """Jobs that one call of claim gives a line apart."""
 
 _REFUSED_WHEN_FULL: Final = {"batch_rows", "create", "open", "template", "use_nonce"}
@@ -60,9 +60,9 @@ def _constants() -> str:
         "USUAL_WEIGHT": USUAL_WEIGHT,
         "STEPS_KEPT": STEPS_KEPT,
         "LEFTOVER_WAIT": LEFTOVER_WAIT_US,
-        "MOST_WANTED": MOST_WANTED,
-        "MOST_PASSED": MOST_PASSED,
-        "MOST_MOVED": MOST_MOVED,
+        "MAX_WANTED": MAX_WANTED,
+        "MAX_PASSED": MAX_PASSED,
+        "MAX_MOVED": MAX_MOVED,
         "ALIVE": round(ALIVE_S * 1e6),
     }
     lines = "".join(f"local {name} = {value}\n" for name, value in numbers.items())

@@ -24,7 +24,7 @@ from stemline.jobs.tenant import Tenant
 
 COUNTED_AT_ONCE: Final = 200
 """Tenants whose queues one call of the script counts; it blocks the server for about 0.3 ms for each."""
-MOST_DEMANDS: Final = 20
+MAX_DEMANDS: Final = 20
 """Models that have numbers of their own: their names are those of clients."""
 
 
@@ -39,8 +39,8 @@ class RedisStatistics(Statistics):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def read(self, most_queues: int = 100) -> Snapshot:
-        values = (most_queues, COUNTED_AT_ONCE, MOST_DEMANDS)
+    def read(self, max_queues: int = 100) -> Snapshot:
+        values = (max_queues, COUNTED_AT_ONCE, MAX_DEMANDS)
         answer = self._connection.run("statistics", *values)
         while answer[0] == "counting":
             answer = self._connection.run("statistics", *values)

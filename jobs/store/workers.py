@@ -7,7 +7,7 @@ from dataclasses import replace
 from stemline.jobs.store import records
 from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import WorkerRepository
-from stemline.jobs.worker import KEPT_S, MOST_WORKERS, Worker
+from stemline.jobs.worker import KEPT_S, MAX_WORKERS, Worker
 
 
 class RedisWorkers(WorkerRepository):
@@ -23,7 +23,7 @@ class RedisWorkers(WorkerRepository):
         self._run(name, "")
 
     def latest(self) -> list[Worker]:
-        rows = self._connection.run("workers", MOST_WORKERS)
+        rows = self._connection.run("workers", MAX_WORKERS)
         return [replace(records.WORKER.validate_json(report), seen=int(seen)) for _, seen, report in rows]
 
     def _run(self, name: str, report: str, *serves: str) -> None:

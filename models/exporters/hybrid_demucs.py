@@ -29,7 +29,7 @@ from torch.nn import functional
 #: ONNX's set of operators.
 _OPSET = 17
 #: Most that the graph may differ from the model where it is exported, of a mix with deviation 1.
-_MOST_DIFFERENCE = 1e-4
+_MAX_DIFFERENCE = 1e-4
 
 
 def main() -> None:
@@ -127,7 +127,7 @@ def export(model: HTDemucs, file: Path) -> float:
         # Both have the same fields; only the methods differ.
         model.__class__ = RealHTDemucs
         difference = float((model(mix) - expected).abs().max() / max(1.0, float(expected.abs().max())))
-        if not difference <= _MOST_DIFFERENCE:
+        if not difference <= _MAX_DIFFERENCE:
             raise ValueError(f"the exported network differs from the model by {difference:.1e}")
         torch.onnx.export(
             model,

@@ -30,7 +30,7 @@ import yaml
 #: ONNX's set of operators.
 _OPSET = 17
 #: Most that the graph may differ from the model where it is exported, of a mix with deviation 1.
-_MOST_DIFFERENCE = 1e-4
+_MAX_DIFFERENCE = 1e-4
 #: Options that change what a network computes, and were not tried.
 _REFUSED = ("linear_transformer_depth", "skip_connection", "stft_normalized")
 _FIXED = {"linear_transformer_depth": 0, "flash_attn": False}
@@ -161,7 +161,7 @@ def export(model: Any, config: Mapping[str, Any], file: Path) -> dict[str, Any]:
         spectrum = forward(mix, model)
         found = inverse(network(spectrum), model, mix.shape[-1])
         difference = float((found - expected).abs().max() / max(1.0, float(expected.abs().max())))
-        if not difference <= _MOST_DIFFERENCE:
+        if not difference <= _MAX_DIFFERENCE:
             raise ValueError(f"the exported network differs from the model by {difference:.1e}")
         torch.onnx.export(
             network,

@@ -47,7 +47,7 @@ def separation_worker(settings: Settings) -> Celery:
     # What would fail every job is found before one is claimed.
     check_scratch(settings.storage.scratch_dir)
     check_models(settings.engine.models_dir)
-    Buckets(settings, files.buckets).check_access(most_skew_s=settings.jobs.lease_s / 2)
+    Buckets(settings, files.buckets).check_access(max_skew_s=settings.jobs.lease_s / 2)
     app = celery_app(settings)
     metrics = worker_metrics(settings, forks=settings.engine.device != "cuda", levels=settings.workers.levels)
     shutdown = Shutdown()  # before the pool forks, so that its children share it

@@ -36,12 +36,12 @@ WARM_UP_FRAMES = 12
 #: Frames after which the windows of two encoders may be compared.
 _SETTLED_FRAMES = 6
 #: Most stretches of one stem that are encoded at the same time.
-_MOST_AT_ONCE = 4
+_MAX_AT_ONCE = 4
 
 #: FFmpeg's searches for quantisers. The fast one clips the coefficients of loud tones.
 FAST, THOROUGH = "fast", "twoloop"
 #: Bitrate for each channel up to which the fast one is as good on everything else; above, on tones alone.
-FAST_MOST_KBPS = 96
+FAST_MAX_KBPS = 96
 
 Samples = NDArray[np.float32]
 Packets = Sequence["Packet[AudioStream]"]
@@ -62,7 +62,7 @@ class AacSink:
             raise TypeError(stream)
         _configure(stream.codec_context, encoding)
         self._stream = stream
-        self._at_once = min(available_cpus(), _MOST_AT_ONCE)
+        self._at_once = min(available_cpus(), _MAX_AT_ONCE)
         self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="aac")
         self._encoding_now: deque[Future[Packets]] = deque()
         self._blocks: list[Samples] = []
@@ -145,7 +145,7 @@ def _encode(samples: Samples, encoding: Encoding, *, is_last: bool) -> Packets:
     samples = np.clip(samples, -1.0, 1.0)
     per_channel = encoding.bitrate_bps / encoding.channels / 1000
     tones = find_tones(samples)
-    first = FAST if per_channel <= FAST_MOST_KBPS or tones else THOROUGH
+    first = FAST if per_channel <= FAST_MAX_KBPS or tones else THOROUGH
     stretch = _Stretch(samples, encoding, first, is_last=is_last)
     if tones is None:
         return stretch.packets
@@ -158,7 +158,7 @@ def _encode(samples: Samples, encoding: Encoding, *, is_last: bool) -> Packets:
 
 def _bearable_db(kbps: float) -> float:
     """Return the error of tones up to which a stretch is not encoded again, dB, by kbit/s a channel."""
-    if kbps > FAST_MOST_KBPS:
+    if kbps > FAST_MAX_KBPS:
         return -45.0
     return -20.0 - 10.0 * min(max(math.log2(kbps / 32), 0.0), 1.0)
 

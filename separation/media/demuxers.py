@@ -20,7 +20,7 @@ class Demuxer:
         slack_s: How far off that duration may be, seconds.
         has_times: Whether packets carry time stamps of the file's own.
         keeps_pauses: Whether a step forward of the time stamps is a pause that was recorded.
-        least_pause_s: A shorter step is damage, seconds: the container has packets without checksums.
+        min_pause_s: A shorter step is damage, seconds: the container has packets without checksums.
         has_splices: Whether a step beyond the longest pause is a splice, where nothing is missing.
         starts_anywhere: Whether the stream may begin, or be resumed, in the middle of a frame.
         may_change: Whether the number of channels may change on the way.
@@ -34,7 +34,7 @@ class Demuxer:
     slack_s: float = 0.0
     has_times: bool = True
     keeps_pauses: bool = False
-    least_pause_s: float = 0.0
+    min_pause_s: float = 0.0
     has_splices: bool = False
     starts_anywhere: bool = False
     may_change: bool = False
@@ -62,7 +62,7 @@ _ALL = (
     Demuxer("aiff", "samples", 0.001, flags_last_packet=True),
     Demuxer("amr"),
     Demuxer("ape", "samples", 0.001),
-    Demuxer("asf", "streams", 0.25, keeps_pauses=True, least_pause_s=1.0, counts_packets=True),
+    Demuxer("asf", "streams", 0.25, keeps_pauses=True, min_pause_s=1.0, counts_packets=True),
     Demuxer("au", flags_last_packet=True),
     Demuxer("avi", has_times=False, counts_packets=True),
     Demuxer("caf", "samples", 0.001, has_times=False, flags_last_packet=True, counts_packets=True),

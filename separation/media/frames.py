@@ -195,7 +195,7 @@ class FrameReader:
         demuxer = self._probe.demuxer
         if demuxer.has_splices and pause_s > self._limits.max_pause_s:
             return 0.0
-        keeps = demuxer.keeps_pauses and pause_s >= demuxer.least_pause_s
+        keeps = demuxer.keeps_pauses and pause_s >= demuxer.min_pause_s
         if not keeps or self._is_beyond_end(start_s):
             raise DamagedMedia(
                 f"The source is damaged: {pause_s:.1f} s of audio are missing after {self._end_s:.1f} s."

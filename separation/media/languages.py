@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 #: What a file says of a track without a language, and a file that says nothing.
 UNDETERMINED: Final = "und"
 #: Longer texts are no tags.
-_MOST_CHARACTERS: Final = 40
+_MAX_CHARACTERS: Final = 40
 
 
 class _Tag(NamedTuple):
@@ -64,7 +64,7 @@ def _tag(text: str) -> _Tag:
 
     text = text.strip().lower()
     plain = _Tag(text, text, (text, None, None), (text, None, None))
-    if len(text) > _MOST_CHARACTERS:
+    if len(text) > _MAX_CHARACTERS:
         return plain
     try:
         said = Language.get(text)

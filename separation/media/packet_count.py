@@ -16,9 +16,9 @@ from av.stream import Discard, Stream
 from stemline.separation.media.container import demuxed, open_container
 
 #: Most packets that are counted: 19 minutes of AAC, whose average is that of an hour.
-MOST_PACKETS = 50_000
+MAX_PACKETS = 50_000
 #: How much longer than the sum of durations a stream may be because of rounding.
-_MOST_ROUNDED = 1.06
+_MAX_ROUNDED = 1.06
 #: Where to read a source, or a link of it, once more.
 Opener = Callable[[], Path | BinaryIO]
 
@@ -60,15 +60,15 @@ def count_packets(opener: Opener, demuxer: str, index: int) -> PacketCount:
             decoded_s += _decoded_s(packet)
         if packet.pts is not None:
             starts = [starts[0] if starts else packet.pts, packet.pts]
-        if number >= MOST_PACKETS:
+        if number >= MAX_PACKETS:
             break
     seconds = ticks * base + decoded_s
     if starts and number > 1 and not decoded_s:
         # Containers that count milliseconds cut a part off the duration of each packet.
         span = (starts[1] - starts[0]) * base * number / (number - 1)
-        seconds = span if seconds < span < _MOST_ROUNDED * seconds else seconds
+        seconds = span if seconds < span < _MAX_ROUNDED * seconds else seconds
     kbps = max(1, round(size * 8 / seconds / 1000)) if seconds > 0 else None
-    return PacketCount(seconds, kbps, number < MOST_PACKETS)
+    return PacketCount(seconds, kbps, number < MAX_PACKETS)
 
 
 def _decoded_s(packet: Packet[Stream]) -> float:

@@ -22,7 +22,7 @@ _HEADER_MARKS = (b"Info", b"Xing")
 _HEADER_MARK_BYTES = 40
 _ADTS_HEADER_BYTES = 7
 #: How often reading is resumed; each time some 64 KiB are passed over, which are no packets.
-_MOST_RETRIES = 16
+_MAX_RETRIES = 16
 
 
 def read_packets(probe: Probe, state: DecodeState) -> Iterator[Packet[AudioStream]]:
@@ -84,7 +84,7 @@ def _all_packets(probe: Probe) -> Iterator[Packet[Stream]]:
         for other in probe.container.streams:
             if other.index != probe.stream.index:
                 other.discard = Discard.all
-    for _ in range(_MOST_RETRIES):
+    for _ in range(_MAX_RETRIES):
         try:
             yield from demuxed(probe.container)
         except av.BlockingIOError:

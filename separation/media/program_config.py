@@ -11,9 +11,9 @@ from itertools import chain, islice
 from stemline.separation.media.packet_count import Opener, stream_packets
 
 #: Packets of a raw stream in which the element is looked for; writers repeat it.
-_MOST_PACKETS = 100
+_MAX_PACKETS = 100
 #: More than a configuration and such an element may have without its comment.
-_MOST_BYTES = 80
+_MAX_BYTES = 80
 _ELEMENT, _ELEMENT_BITS = 5, 3
 _EXPLICIT_RATE = 15
 #: Object types whose configuration is read, with a layout of its own: Main, LC, SSR, LTP.
@@ -26,8 +26,8 @@ class _Bits:
     """Reads numbers from bytes, bit by bit; behind the end there are zeros."""
 
     def __init__(self, data: bytes) -> None:
-        self._number = int.from_bytes(data[:_MOST_BYTES].ljust(_MOST_BYTES, b"\0"), "big")
-        self._length = 8 * _MOST_BYTES
+        self._number = int.from_bytes(data[:_MAX_BYTES].ljust(_MAX_BYTES, b"\0"), "big")
+        self._length = 8 * _MAX_BYTES
         self._at = 0
 
     def take(self, count: int) -> int:
@@ -47,7 +47,7 @@ def channel_names(extradata: bytes | None, opener: Opener, demuxer: str, index: 
     """
     if extradata:
         return _of_config(extradata)
-    packets = islice(stream_packets(opener, demuxer, index), _MOST_PACKETS)
+    packets = islice(stream_packets(opener, demuxer, index), _MAX_PACKETS)
     return next((names for packet in packets if (names := _of_frame(bytes(packet)))), ())
 
 

@@ -15,9 +15,9 @@ from stemline.separation.media.container import CODECS
 from stemline.separation.media.languages import UNDETERMINED, canonical, meant
 
 #: Digits of a number of a track; longer ones are no numbers that Python reads.
-_MOST_DIGITS = 9
+_MAX_DIGITS = 9
 #: Tracks that a message lists, and characters of each language.
-_MOST_SHOWN, _MOST_CHARACTERS = 20, 40
+_MAX_SHOWN, _MAX_CHARACTERS = 20, 40
 #: What programs write in an mp4's place of a title.
 _HANDLERS = frozenset({"", "SoundHandler", "Core Media Audio", "Apple Sound Media Handler", "soun"})
 
@@ -56,7 +56,7 @@ def _default(tracks: tuple[AudioStream, ...]) -> AudioStream:
 
 
 def _named(tracks: tuple[AudioStream, ...], track: str) -> AudioStream:
-    if track.isdecimal() and len(track) <= _MOST_DIGITS:
+    if track.isdecimal() and len(track) <= _MAX_DIGITS:
         if int(track) < len(tracks):
             return tracks[int(track)]
     elif places := meant(track, [each.language for each in tracks]):
@@ -73,8 +73,8 @@ def _named(tracks: tuple[AudioStream, ...], track: str) -> AudioStream:
 
 def _listed(tracks: tuple[AudioStream, ...], places: Sequence[int]) -> str:
     """Return the numbers, languages and titles of some tracks."""
-    known = [f"{place} ({_described(tracks[place])})" for place in places[:_MOST_SHOWN]]
-    return ", ".join([*known, "..."] if len(places) > _MOST_SHOWN else known)
+    known = [f"{place} ({_described(tracks[place])})" for place in places[:_MAX_SHOWN]]
+    return ", ".join([*known, "..."] if len(places) > _MAX_SHOWN else known)
 
 
 def _described(track: AudioStream) -> str:
@@ -86,5 +86,5 @@ def _described(track: AudioStream) -> str:
 
 def _shown(text: str) -> str:
     """Return a text of a file or a request as a message may quote it: short, no control characters."""
-    short = text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."
+    short = text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + "..."
     return "".join(each if each.isprintable() else "?" for each in short)

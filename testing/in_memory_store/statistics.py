@@ -8,7 +8,7 @@ from stemline.jobs.queue import Queue
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import CallbackLoad, QueueLoad, QueueTotals, ServerStatus, Snapshot, Statistics
 from stemline.jobs.store.snapshot import LEVELS, TenantLoad
-from stemline.jobs.store.statistics import MOST_DEMANDS
+from stemline.jobs.store.statistics import MAX_DEMANDS
 from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store.contents import Contents
 
@@ -19,7 +19,7 @@ class InMemoryStatistics(Statistics):
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
 
-    def read(self, most_queues: int = 100) -> Snapshot:
+    def read(self, max_queues: int = 100) -> Snapshot:
         contents = self._contents
         with contents.lock:
             now = contents.clock()
@@ -28,7 +28,7 @@ class InMemoryStatistics(Statistics):
             return Snapshot(
                 at=now,
                 states={state: states[state] for state in State},
-                queues=tuple(loads[:most_queues]),
+                queues=tuple(loads[:max_queues]),
                 totals_of_queues=self._totals(loads),
                 delayed=len(contents.delayed),
                 expired_leases=sum(end <= now for end in contents.leases.values()),
@@ -41,7 +41,7 @@ class InMemoryStatistics(Statistics):
                 leftovers=len(contents.leftovers),
                 totals=dict(contents.totals),
                 server=ServerStatus(),
-                demands=tuple(contents.demands(MOST_DEMANDS)),
+                demands=tuple(contents.demands(MAX_DEMANDS)),
             )
 
     def of_tenant(self, tenant: Tenant) -> TenantLoad:

@@ -17,7 +17,7 @@ from stemline.jobs.errors import (
 from stemline.jobs.ids import new_job_id
 from stemline.jobs.job import Job, JobSpec
 from stemline.jobs.queue import QueueLimits
-from stemline.jobs.serving import COMMON, MOST_WANTED
+from stemline.jobs.serving import COMMON, MAX_WANTED
 from stemline.jobs.share import Share
 from stemline.jobs.states import State
 from stemline.jobs.store import (
@@ -177,7 +177,7 @@ class Submissions:
             if waiting + count > queue.max_size:
                 raise QueueFull
             wanted = {spec.wants for spec in specs if spec.queue_id == queue_id} - COMMON
-            if wanted and len(wanted | set(contents.wanted(queue_id))) > MOST_WANTED:
+            if wanted and len(wanted | set(contents.wanted(queue_id))) > MAX_WANTED:
                 raise QueueFull
 
     def _add(self, job_id: str, spec: JobSpec) -> list[WakeUp]:

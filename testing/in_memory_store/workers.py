@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stemline.jobs.store import WorkerRepository
-from stemline.jobs.worker import KEPT_S, MOST_WORKERS, Worker
+from stemline.jobs.worker import KEPT_S, MAX_WORKERS, Worker
 from stemline.testing.in_memory_store.contents import Contents
 
 
@@ -31,4 +31,4 @@ class InMemoryWorkers(WorkerRepository):
     def latest(self) -> list[Worker]:
         with self._contents.lock:
             found = sorted(self._contents.workers.values(), key=lambda worker: worker.seen, reverse=True)
-        return found[:MOST_WORKERS]
+        return found[:MAX_WORKERS]

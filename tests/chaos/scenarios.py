@@ -23,10 +23,10 @@ from tests.chaos.clients import Client
 from tests.chaos.service import BUCKET, REGION, Service
 from tests.support.processes import children
 
-MOST_S = 120.0
+MAX_S = 120.0
 
 
-def ended(store: Store, job_id: str, seconds: float = MOST_S) -> Job:
+def ended(store: Store, job_id: str, seconds: float = MAX_S) -> Job:
     """Wait for the end of a job and return it."""
 
     def look() -> Job | None:
@@ -44,7 +44,7 @@ def running(store: Store, job_id: str, attempt: int = 1) -> Job:
         job = store.jobs.find(job_id)
         return job if job and job.state is State.RUNNING and job.attempt == attempt and job.worker else None
 
-    job: Job = eventually(look, MOST_S, f"attempt {attempt} of {job_id}")
+    job: Job = eventually(look, MAX_S, f"attempt {attempt} of {job_id}")
     return job
 
 
@@ -70,7 +70,7 @@ def no_file_is_left(service: Service) -> None:
     service.kill("worker-1")
     service.restart("worker-1")
     folder = service.folder / "scratch"
-    eventually(lambda: not list(folder.glob("stemline-attempt-*")), MOST_S, "the removal of working folders")
+    eventually(lambda: not list(folder.glob("stemline-attempt-*")), MAX_S, "the removal of working folders")
 
 
 def worker_of(service: Service, job: Job) -> str:
@@ -82,7 +82,7 @@ def worker_of(service: Service, job: Job) -> str:
 
 def accepted(client: Client, seconds: float) -> str:
     """Submit a job until it is accepted; return its id."""
-    job_id: str = eventually(lambda: client.submit(seconds=seconds, poison=False), MOST_S, "an accepted job")
+    job_id: str = eventually(lambda: client.submit(seconds=seconds, poison=False), MAX_S, "an accepted job")
     return job_id
 
 
@@ -214,7 +214,7 @@ def rolling_restart(service: Service, client: Client, store: Store, count: int) 
     ids = [accepted(client, 0.3) for _ in range(count)]
     for name in [n for n in service.pids if n.startswith("worker")]:
         os.kill(service.pids[name], signal.SIGTERM)
-        eventually(lambda n=name: n in service.exited(), MOST_S, f"the end of {name}")
+        eventually(lambda n=name: n in service.exited(), MAX_S, f"the end of {name}")
         service.restart(name)
     done = [ended(store, job_id) for job_id in ids]
     assert {State.SUCCESS} == {job.state for job in done}
@@ -245,24 +245,24 @@ def equal_jobs(client: Client, store: Store) -> tuple[Job, str]:
             job = store.jobs.find(job_id)
             return job is not None and (job.stage not in {"", "download"} or job.ended is not None)
 
-        eventually(separates, MOST_S, "the separation of the first job")
+        eventually(separates, MAX_S, "the separation of the first job")
         asked = stub.nonce(first)
         second: str = eventually(
-            partial(client.submit, seconds=0, poison=False, source=asked), MOST_S, "an equal job"
+            partial(client.submit, seconds=0, poison=False, source=asked), MAX_S, "an equal job"
         )
 
         def settled(job_id: str = second) -> Job | None:
             job = store.jobs.find(job_id)
             return job if job and (job.message or job.ended) else None
 
-        if first.id in eventually(settled, MOST_S, "the equal job").message:
+        if first.id in eventually(settled, MAX_S, "the equal job").message:
             return first, second
     raise AssertionError("the first of two equal jobs was always faster than the second")
 
 
 def batch(service: Service, client: Client, store: Store, rows: int) -> int:
     """kill -9 of the callback worker and a worker while a batch is fed; return how many rows succeeded."""
-    name: str = eventually(lambda: client.submit_batch(rows), MOST_S, "an accepted batch")
+    name: str = eventually(lambda: client.submit_batch(rows), MAX_S, "an accepted batch")
     for part in ("callbacks", "worker-1"):
         service.kill(part)
         service.restart(part)
@@ -271,7 +271,7 @@ def batch(service: Service, client: Client, store: Store, rows: int) -> int:
         found = store.batches.get(Tenant(BUCKET, REGION), name)
         return found if found and found.ended else None
 
-    found: Batch = eventually(over, MOST_S, "the end of the batch")
+    found: Batch = eventually(over, MAX_S, "the end of the batch")
     for number in range(rows):
         stems_are_right(service, ended(store, row_job_id(name, number)))
     return found.success
@@ -280,7 +280,7 @@ def batch(service: Service, client: Client, store: Store, rows: int) -> int:
 def poison(service: Service, client: Client, store: Store) -> Job:
     """A job that kills its engine each time fails after three attempts; other jobs are not affected."""
     others = [accepted(client, 0.5) for _ in range(3)]
-    bad: str = eventually(lambda: client.submit(seconds=0, poison=True), MOST_S, "an accepted job")
+    bad: str = eventually(lambda: client.submit(seconds=0, poison=True), MAX_S, "an accepted job")
     others += [accepted(client, 0.5) for _ in range(3)]
     for job_id in others:
         assert (State.SUCCESS, 1) == ((job := ended(store, job_id)).state, job.attempt)

@@ -97,7 +97,7 @@ def test_restored_jobs_succeed(service: Service, kind: str, tmp_path: Path, prog
             job = scenarios.ended(store, job_id)
             assert job.state is State.SUCCESS
             scenarios.stems_are_right(service, job)
-            eventually(lambda job_id=job_id: ledger.callbacks[job_id], scenarios.MOST_S, "the callback")
+            eventually(lambda job_id=job_id: ledger.callbacks[job_id], scenarios.MAX_S, "the callback")
     finally:
         store.close()
         receiver.close()

@@ -60,7 +60,7 @@ def client(service: Service, store: Store, ledger: Ledger) -> Iterator[Client]:
     client = Client(service, ledger, receiver.url, seed=1)
     job_id = scenarios.accepted(client, 0)
     assert scenarios.ended(store, job_id).state is State.SUCCESS
-    eventually(lambda: ledger.callbacks[job_id], scenarios.MOST_S, "the callback")
+    eventually(lambda: ledger.callbacks[job_id], scenarios.MAX_S, "the callback")
     yield client
     receiver.close()
 

@@ -49,7 +49,7 @@ def test_the_documented_rights_suffice(service: Service) -> None:
     try:
         job_id = scenarios.accepted(client, 0)
         assert scenarios.ended(store, job_id).state is State.SUCCESS
-        eventually(lambda: ledger.callbacks[job_id], scenarios.MOST_S, "the callback")
+        eventually(lambda: ledger.callbacks[job_id], scenarios.MAX_S, "the callback")
     finally:
         store.close()
         receiver.close()

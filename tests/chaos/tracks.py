@@ -26,7 +26,7 @@ from tests.chaos import stub
 from tests.chaos.service import BUCKET, REGION, Service
 from tests.chaos.trials import SETTINGS
 
-_MOST_S = 900.0
+_MAX_S = 900.0
 _JOBS = 12
 """Tracks under way at once: few, so that a fault meets every step of some track."""
 
@@ -132,7 +132,7 @@ def run(folder: Folder, count: int, kills: list[str]) -> Outcome:
     try:
         for number, name in enumerate(kills, 1):
             wanted = count * number // (len(kills) + 1)
-            while folder.done() < wanted and command.poll() is None and time.monotonic() - began < _MOST_S:
+            while folder.done() < wanted and command.poll() is None and time.monotonic() - began < _MAX_S:
                 time.sleep(0.02)
             if name == "client":
                 command.send_signal(signal.SIGKILL)
@@ -143,7 +143,7 @@ def run(folder: Folder, count: int, kills: list[str]) -> Outcome:
                 if not name.startswith("engine-"):
                     service.restart(name)
             outcome.kills[name] += 1
-        status = command.wait(max(1.0, _MOST_S - (time.monotonic() - began)))
+        status = command.wait(max(1.0, _MAX_S - (time.monotonic() - began)))
         if status != 0:
             outcome.faults.append(f"the command ended with status {status}")
     finally:

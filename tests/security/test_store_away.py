@@ -15,7 +15,7 @@ READONLY = "READONLY an injected error"
 #: What is refused for its fields first, or asks buckets alone.
 WITHOUT_STORE = {"console_check", "create_upload", "resume_upload", "complete_upload", "abort_upload"}
 
-MOST_COMMANDS = 12
+MAX_COMMANDS = 12
 """Of one request: one that reads many keys of a kind does so with one call of the store."""
 
 
@@ -34,7 +34,7 @@ def test_no_operation_ends_in_an_internal_error(
         operations = {**requests(server), **{path: ("GET", path, None) for path in paths}}
         slowed = set()
         for name, (method, path, fields) in operations.items():
-            for after in range(MOST_COMMANDS):
+            for after in range(MAX_COMMANDS):
                 with proxy.refuse(reply, after=after):
                     answer = send(server.client, method, path, fields or {}, "json")
                 assert answer.status < 500 or (503, "SlowDown") == (answer.status, answer.code), (name, after)

@@ -117,7 +117,7 @@ while not job do
     set_apart(job)
     job, apart = nil, apart + 1
   end
-  if not job and (passed >= MOST_PASSED or apart >= MOST_MOVED) then return {'again', moved} end
+  if not job and (passed >= MAX_PASSED or apart >= MAX_MOVED) then return {'again', moved} end
 end
 
 if line_of(job) ~= best.first.line then leave_line(job, best.first.line) end

@@ -94,7 +94,7 @@ for _, job in ipairs(new) do
     if wants ~= '' and not more[job.queue .. '/' .. wants] and redis.call('HEXISTS', P .. ':wanted:' .. job.queue, wants) == 0 then
       more[job.queue .. '/' .. wants] = true
       more[job.queue] = (more[job.queue] or redis.call('HLEN', P .. ':wanted:' .. job.queue)) + 1
-      if more[job.queue] > MOST_WANTED then return {'full'} end
+      if more[job.queue] > MAX_WANTED then return {'full'} end
     end
   end
 end

@@ -51,11 +51,11 @@ __all__ = [
 class Statistics(Protocol):
     """Numbers about the whole store."""
 
-    def read(self, most_queues: int = 100) -> Snapshot:
+    def read(self, max_queues: int = 100) -> Snapshot:
         """Return the current numbers.
 
         Args:
-            most_queues: how many queues are described one by one; the totals contain all.
+            max_queues: how many queues are described one by one; the totals contain all.
         """
         ...
 

@@ -19,5 +19,5 @@ class WorkerRepository(Protocol):
         ...
 
     def latest(self) -> list[Worker]:
-        """Return the workers that were seen last, up to ``MOST_WORKERS``, with the time of their report."""
+        """Return the workers that were seen last, up to ``MAX_WORKERS``, with the time of their report."""
         ...

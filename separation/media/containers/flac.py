@@ -21,7 +21,7 @@ FRAME_MAX_SAMPLES = 65_535
 _SYNC_BYTE = b"\xff"
 _SHORTEST_HEADER_BYTES = 6
 #: What may follow the number in a header: lengths, rate and checksum.
-_MOST_HEADER_TAIL_BYTES = 5
+_MAX_HEADER_TAIL_BYTES = 5
 #: More than the longest frame has.
 _TAIL_BYTES = 1 << 20
 
@@ -78,7 +78,7 @@ def _last_sample(file: BinaryIO, start: int, frame_length: int) -> int | None:
     tail = file.read()
     at = len(tail)
     while (at := tail.rfind(_SYNC_BYTE, 0, at)) >= 0:
-        head = tail[at : at + FRAME_HEAD_BYTES + _MOST_HEADER_TAIL_BYTES]
+        head = tail[at : at + FRAME_HEAD_BYTES + _MAX_HEADER_TAIL_BYTES]
         if samples := _frame_samples(head):
             return sample_number(head, frame_length) + samples
     return None

@@ -29,7 +29,7 @@ _BLOCKS = frozenset({0xA0, 0xA3})
 #: Void and checksum, which are allowed everywhere.
 _ANYWHERE = frozenset({0xEC, 0xBF})
 #: The first byte of a name is no less; name and length have no more bytes.
-_LEAST_NAME, _HEAD_MAX_BYTES = b"\x10", 12
+_MIN_NAME, _HEAD_MAX_BYTES = b"\x10", 12
 
 
 def matches(head: bytes) -> bool:
@@ -91,7 +91,7 @@ def _reaches(file: BinaryIO, at: int, size: int) -> int | None:
     start = file.tell()
     if name is None:
         file.seek(at)
-        begins = file.read(1) >= _LEAST_NAME and size - at < _HEAD_MAX_BYTES
+        begins = file.read(1) >= _MIN_NAME and size - at < _HEAD_MAX_BYTES
         return size + 1 if begins else None
     is_part = name in _IN_SEGMENT | _BLOCKS | _ANYWHERE
     return start + length if is_part and length is not None and start + length > size else None

@@ -50,7 +50,7 @@ _BYTES_BY_NAME = {
 _FLOATS = (b"fl32", b"fl64")
 _CONTRADICTION = StoredSamples(unreadable="The description of the source's samples contradicts itself.")
 #: Most tracks that are looked at, and children of a box.
-_MOST_BOXES = 1_000
+_MAX_BOXES = 1_000
 
 
 def stored_samples(file: BinaryIO, size: int) -> StreamsSamples:
@@ -85,14 +85,14 @@ def _of_track(file: BinaryIO, start: int, end: int, size: int) -> StoredSamples:
     return _of_description(description, at, sample_bytes, size // max(samples, 1))
 
 
-def _of_description(box: bytes, at: int, sample_bytes: int, most_bytes: int) -> StoredSamples:
+def _of_description(box: bytes, at: int, sample_bytes: int, max_bytes: int) -> StoredSamples:
     """Compare the width of samples with the one that FFmpeg takes.
 
     Args:
         box: The description.
         at: Its position.
         sample_bytes: Bytes of a sample of all channels; 0 or 1 where the table of sizes does not say it.
-        most_bytes: More bytes for each sample than this do not fit in the file.
+        max_bytes: More bytes for each sample than this do not fit in the file.
     """
     name = box[_NAME_AT : _NAME_AT + 4]
     if len(box) < _BOX.size + _DESCRIPTION_BYTES or name not in (b"lpcm", *_BYTES_BY_NAME):
@@ -108,7 +108,7 @@ def _of_description(box: bytes, at: int, sample_bytes: int, most_bytes: int) -> 
     else:
         frames, block = 1, sample_bytes
     agrees = sample_bytes in (0, 1, block)
-    if frames != 1 or not channels or block % channels or not agrees or not channels <= block <= most_bytes:
+    if frames != 1 or not channels or block % channels or not agrees or not channels <= block <= max_bytes:
         return StoredSamples()
     return _of_named(name, bits, block // channels, at)
 
@@ -149,7 +149,7 @@ def _of_lpcm(bits: int, flags: int, width: int, channels: int, at: int) -> Store
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name of each box between two positions, and where its content begins and ends."""
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MAX_BOXES):
         file.seek(start)
         head = file.read(_BOX.size)
         if start + _BOX.size > end or len(head) < _BOX.size:

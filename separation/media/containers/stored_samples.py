@@ -17,7 +17,7 @@ _EXPONENTS = range(127 - 24, 127 + 26)
 _UNIT_EXPONENTS = range(127 - 40, 127 + 4)
 #: Integers of 32 bits look like these where nearly all are about half of full scale, as in a square wave;
 #: these have few exponents, and sound that crosses zero has many.
-_MOST_SAMPLES, _LEAST_EXPONENTS, _LEAST_WORDS = 0.95, 6, 64
+_MAX_SAMPLES, _MIN_EXPONENTS, _MIN_WORDS = 0.95, 6, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ def are_floats(words: bytes) -> bool:
 def are_unit_floats(words: bytes) -> bool:
     """Return whether 32-bit little-endian words are floats of sound whose full scale is 1."""
     exponents = _exponents(words)
-    if exponents.size < _LEAST_WORDS:
+    if exponents.size < _MIN_WORDS:
         return False
     fits = (exponents >= _UNIT_EXPONENTS.start) & (exponents < _UNIT_EXPONENTS.stop)
-    return bool(fits.mean() >= _MOST_SAMPLES) and np.unique(exponents[fits]).size >= _LEAST_EXPONENTS
+    return bool(fits.mean() >= _MAX_SAMPLES) and np.unique(exponents[fits]).size >= _MIN_EXPONENTS
 
 
 def _exponents(words: bytes) -> NDArray[np.uint32]:

@@ -299,7 +299,7 @@ def test_a_user_without_info_still_has_numbers(
     limited = RedisStore.open(valkey_server.url.replace("redis://", "redis://no-info:any@"))
     try:
         assert "NOPERM" == limited.statistics.read().server.missing
-        collector = StoreCollector(limited.statistics, most_queues=3)
+        collector = StoreCollector(limited.statistics, max_queues=3)
         with captured_logs() as logs:
             for _ in range(3):
                 names = {metric.name for metric in collector.read_now()}

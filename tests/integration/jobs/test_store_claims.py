@@ -126,8 +126,8 @@ def test_one_call_does_not_do_too_much(
     expected: int,
 ) -> None:
     """After so many jobs that are cancelled, or given a line apart, a call ends and is made again."""
-    monkeypatch.setattr(scripts, "MOST_PASSED", 3 if what == "over" else 1)
-    monkeypatch.setattr(scripts, "MOST_MOVED", 3 if what == "apart" else 1)
+    monkeypatch.setattr(scripts, "MAX_PASSED", 3 if what == "over" else 1)
+    monkeypatch.setattr(scripts, "MAX_MOVED", 3 if what == "apart" else 1)
     scripts.source.cache_clear()
     store = RedisStore(client, clock=clock)
     music = replace(spec().separate, audio_mode=AudioMode.MUSIC_MODE)

@@ -42,7 +42,7 @@ DAY = 86_400 * SECOND
 TENANTS = [Tenant(f"media-{n}", "ap-chongqing") for n in range(3)]
 DONE = Result(files=(OutputFile(Track.VOICE, "v.wav", "0" * 32, 1),), media_info={"Format": {}})
 ENDED = {State.SUCCESS, State.FAILED, State.CANCEL}
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 LEASE_S = 20.0
 RETENTION_DAYS = 2.0
 
@@ -302,7 +302,7 @@ class StoreMachine(RuleBasedStateMachine):
             if known.cancel:
                 self.store.jobs.confirm_cancel(job)
                 self.end(known, State.CANCEL)
-            elif known.attempt >= MOST_ATTEMPTS:
+            elif known.attempt >= MAX_ATTEMPTS:
                 self.store.jobs.fail(job, "InternalError", "The worker died on every attempt.")
                 self.end(known, State.FAILED)
             else:

@@ -9,7 +9,7 @@ import pytest
 from stemline.jobs.errors import QueueFull
 from stemline.jobs.job import JobSpec
 from stemline.jobs.separation import AudioMode
-from stemline.jobs.serving import COMMON, MOST_WANTED, Demand, announced
+from stemline.jobs.serving import COMMON, MAX_WANTED, Demand, announced
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import Store, WakeUp
 from stemline.jobs.tenant import Tenant
@@ -235,7 +235,7 @@ def test_pausing_and_positions_count_jobs_of_every_model(store: Store) -> None:
 
 def test_a_queue_holds_jobs_of_so_many_models(store: Store) -> None:
     """Names of models are a client's words: a queue keeps apart a bounded number of them."""
-    submit(store, *(wanting(f"m{number}") for number in range(MOST_WANTED)))
+    submit(store, *(wanting(f"m{number}") for number in range(MAX_WANTED)))
     with pytest.raises(QueueFull):
         submit(store, wanting("one-more"))
     submit(store, wanting("m0"), wanting(), wanting(tenant=OTHER, model="one-more"))

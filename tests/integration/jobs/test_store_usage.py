@@ -70,7 +70,7 @@ def test_the_sums_are_metrics(store, clock):
     store.jobs.create([spec(credential="a"), spec(credential="b", tenant=OTHER)])
     run(store, clock, 10)
     run(store, clock, 5)
-    metrics = {metric.name: metric for metric in StoreCollector(store.statistics, most_queues=1).read_now()}
+    metrics = {metric.name: metric for metric in StoreCollector(store.statistics, max_queues=1).read_now()}
     assert 401 == metrics["stemline_audio_seconds"].samples[0].value
     work = {sample.labels["device"]: sample.value for sample in metrics["stemline_work_seconds"].samples}
     assert {"cpu": 15} == work

@@ -146,7 +146,7 @@ def submit(store: Store, bucket: int, level: int = 0, model: str | None = None) 
 def collected(store: Store, most: int) -> list:
     return [
         sample
-        for metric in StoreCollector(store.statistics, most_queues=most).collect()
+        for metric in StoreCollector(store.statistics, max_queues=most).collect()
         for sample in metric.samples
     ]
 
@@ -217,7 +217,7 @@ def test_many_scrapes_ask_the_store_once(store, monkeypatch: pytest.MonkeyPatch)
     now = 100.0
     clock = SimpleNamespace(monotonic=lambda: now)
     monkeypatch.setattr(store_metrics, "time", clock)
-    collector = StoreCollector(store.statistics, most_queues=1)
+    collector = StoreCollector(store.statistics, max_queues=1)
 
     def created() -> float:
         (found,) = (m for m in collector.collect() if m.name == "stemline_jobs_created")

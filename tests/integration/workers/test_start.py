@@ -65,7 +65,7 @@ def test_a_machine_without_any_bucket_is_refused(tmp_path, buckets):
     file.write_text(buckets or "")
     settings = Settings(buckets_file=file if buckets else None)
     with pytest.raises(BucketsUnusable, match=r"No bucket is configured\. Set STEMLINE_BUCKETS or"):
-        Buckets(settings).check_access(most_skew_s=10)
+        Buckets(settings).check_access(max_skew_s=10)
 
 
 def test_an_untrusted_certificate_of_the_store_is_noticed(s3, tmp_path):
@@ -79,9 +79,9 @@ def test_an_untrusted_certificate_of_the_store_is_noticed(s3, tmp_path):
     }
     try:
         with pytest.raises(BucketsUnusable, match="its certificate is not trusted"):
-            Buckets(Settings(buckets={"*": access})).check_access(most_skew_s=10)
+            Buckets(Settings(buckets={"*": access})).check_access(max_skew_s=10)
         trusted = {**access, "ca_bundle": str(certificate)}
-        Buckets(Settings(buckets={"*": trusted})).check_access(most_skew_s=10)
+        Buckets(Settings(buckets={"*": trusted})).check_access(max_skew_s=10)
     finally:
         proxy.close()
 
@@ -106,8 +106,8 @@ def test_a_wrong_clock_is_noticed_by_the_date_of_the_store(hours):
         url = f"http://127.0.0.1:{server.server_port}"
         buckets = Buckets(Settings(buckets={"*": {"endpoint_url": url, **ACCESS}}))
         with pytest.raises(BucketsUnusable, match=r"clock of this machine is 3[56]\d\d s (behind|ahead of)"):
-            buckets.check_access(most_skew_s=10)
-        buckets.check_access(most_skew_s=4000)
+            buckets.check_access(max_skew_s=10)
+        buckets.check_access(max_skew_s=4000)
     finally:
         server.shutdown()
         server.server_close()
@@ -117,7 +117,7 @@ def test_a_store_that_does_not_answer_is_no_reason_to_refuse(s3):
     """An outage passes, and a missing bucket concerns one tenant: neither keeps a worker from starting."""
     gone = {"endpoint_url": "http://127.0.0.1:1", **ACCESS}
     here = {"endpoint_url": s3.endpoint_url, "access_key": s3.access_key, "secret_key": s3.secret_key}
-    Buckets(Settings(buckets={"gone": gone, "missing-bucket": here, "*": here})).check_access(most_skew_s=10)
+    Buckets(Settings(buckets={"gone": gone, "missing-bucket": here, "*": here})).check_access(max_skew_s=10)
 
 
 def test_the_check_of_settings_opens_the_files(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stemline.api.console.pages import MOST_STORES, console, security_headers, static_files
+from stemline.api.console.pages import MAX_STORES, console, security_headers, static_files
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets
 
@@ -91,5 +91,5 @@ def test_the_policy_of_a_page_stays_short_with_a_store_for_each_tenant():
         }
         return security_headers(Buckets(Settings(buckets=entries)))["Content-Security-Policy"]
 
-    assert MOST_STORES == policy(MOST_STORES).count("https://s3.tenant-")
+    assert MAX_STORES == policy(MAX_STORES).count("https://s3.tenant-")
     assert "connect-src 'self' https:;" in policy(1000)

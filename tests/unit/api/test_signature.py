@@ -431,7 +431,7 @@ def test_the_span_is_that_of_the_signature(is_signs: bool, error: type[Forbidden
 
 
 @pytest.mark.parametrize(
-    ("lasts_s", "most_s", "is_valid"),
+    ("lasts_s", "max_s", "is_valid"),
     [
         (2 * 86_400, 3600, True),
         (2 * 86_400 + 901, 3600, False),
@@ -440,17 +440,17 @@ def test_the_span_is_that_of_the_signature(is_signs: bool, error: type[Forbidden
         (28 * 365 * 86_400, None, True),
     ],
 )
-def test_a_derived_key_is_valid_for_two_days(lasts_s: int, most_s: int | None, is_valid: bool) -> None:
+def test_a_derived_key_is_valid_for_two_days(lasts_s: int, max_s: int | None, is_valid: bool) -> None:
     """What has leaked of a signer is of use for two days, or as long as the longest signature."""
     unsigned = Authorization(SECRET_ID, f"{NOW};{NOW + 60}", f"{NOW};{NOW + lasts_s}", ("host",), ())
     text = next(http_strings(request("GET", JOB, {"host": H}), unsigned))
     value = str(dataclasses.replace(unsigned, signature=unsigned.compute(SECRET_KEY, text)))
     signed = request("GET", JOB, {"host": H}, value)
     if is_valid:
-        assert key() == verify(signed, lookup, now=NOW, max_span_s=most_s)
+        assert key() == verify(signed, lookup, now=NOW, max_span_s=max_s)
     else:
         with pytest.raises(Forbidden, match=r"^The signing key is valid for longer than 172800 s\.$"):
-            verify(signed, lookup, now=NOW, max_span_s=most_s)
+            verify(signed, lookup, now=NOW, max_span_s=max_s)
 
 
 @pytest.mark.parametrize("name", ["nextToken", "key", "bucketName", "sign"])

@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     installation.add(
         WeightStore(models), card(tmp_path / "own.toml", WAVEFORM, name="own", samples=100), network
     )
-    statistics = SimpleNamespace(read=lambda _most_queues: SimpleNamespace(totals=TOTALS))
+    statistics = SimpleNamespace(read=lambda _max_queues: SimpleNamespace(totals=TOTALS))
     monkeypatch.setattr(local_stack, "open_store", lambda: SimpleNamespace(statistics=statistics))
     return models
 

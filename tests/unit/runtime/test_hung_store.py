@@ -23,10 +23,10 @@ class HungStatistics:
         self.reads = 0
         self.released = threading.Event()
 
-    def read(self, most_queues: int):
+    def read(self, max_queues: int):
         self.reads += 1
         assert self.released.wait(60)
-        return InMemoryStore().statistics.read(most_queues)
+        return InMemoryStore().statistics.read(max_queues)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def up(collector: StoreCollector) -> float:
 
 def test_scrapes_do_not_wait_for_a_store_that_hangs(hung):
     """Each scrape says in time that the store is down, and only one read waits; then all numbers come."""
-    brief = StoreCollector(hung, most_queues=1, timeout_s=0.01)
+    brief = StoreCollector(hung, max_queues=1, timeout_s=0.01)
     assert [0, 0, 0] == [up(brief) for _ in range(3)]
     assert 1 == hung.reads
     hung.released.set()

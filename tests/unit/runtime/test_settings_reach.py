@@ -114,7 +114,7 @@ ROWS: list[tuple[str, Any, Callable[[Settings, Recorder], Made], str, Any]] = [
     ("storage.retry_budget_s", 44.0, made_buckets, "StemUploads.retry_budget_s", None),
     ("storage.upload_prefix", "incoming/", made_upload, "prefix", None),
     ("hosts.region", "ap-beijing", made_buckets, "region", None),
-    ("metrics.queues", 45, made_admin, "StoreCollector.most_queues", None),
+    ("metrics.queues", 45, made_admin, "StoreCollector.max_queues", None),
     ("metrics.host", "10.0.0.4", made_admin, "Config.host", None),
     ("metrics.port", 4646, made_admin, "Config.port", None),
 ]

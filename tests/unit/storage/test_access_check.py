@@ -40,7 +40,7 @@ def access(store: Receiver, key: str, **changes: str) -> BucketAccess:
 def check(**entries: BucketAccess) -> list[tuple[str, str]]:
     """Check entries, and return those that the log names, with the reason."""
     with captured_logs() as lines:
-        Buckets(Settings(buckets=entries)).check_access(most_skew_s=1e9)
+        Buckets(Settings(buckets=entries)).check_access(max_skew_s=1e9)
     return [(line["entry"], line["reason"]) for line in lines if line["event"] == "buckets.entry_unusable"]
 
 

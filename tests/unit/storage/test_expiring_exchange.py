@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from stemline.jobs.errors import LeaseLost
 from stemline.storage import expiring_request
 from stemline.storage.clients import BucketClient
-from stemline.storage.expiring_request import MOST_SKEW_S, send_expiring
+from stemline.storage.expiring_request import MAX_SKEW_S, send_expiring
 from tests.unit.storage.test_expiring_request import (
     DONE,
     OPERATIONS,
@@ -278,7 +278,7 @@ def test_a_denial_means_the_end_from_the_second_on_in_which_it_is(
 
 
 @pytest.mark.parametrize(
-    ("skew_s", "is_wrong"), [(MOST_SKEW_S, False), (-MOST_SKEW_S, False), (6.0, True), (-6.0, True)]
+    ("skew_s", "is_wrong"), [(MAX_SKEW_S, False), (-MAX_SKEW_S, False), (6.0, True), (-6.0, True)]
 )
 def test_a_denial_with_a_wrong_clock_is_one_of_the_worker(
     bucket: BucketClient, session: Session, clock: StoppedClock, skew_s: float, is_wrong: bool

@@ -202,9 +202,9 @@ def test_a_worker_refuses_to_start_where_it_would_put_every_job_off(
     answer(status, body)
     if fault in {Fault.WORKER, Fault.ENTRY} and status != 301:
         with pytest.raises(BucketsUnusable, match=r"clock|proxy|keys"):
-            buckets.check_access(most_skew_s=60)
+            buckets.check_access(max_skew_s=60)
     else:
-        buckets.check_access(most_skew_s=60)
+        buckets.check_access(max_skew_s=60)
 
 
 @pytest.mark.parametrize("name", ["407", "expired token", "wrong secret"])

@@ -10,11 +10,11 @@ from botocore.stub import Stubber
 from stemline.jobs.errors import Forbidden, NoSuchResource, RequestRefused, TryAgain
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets
-from stemline.storage.incoming import LEAST_PART_BYTES, IncomingUpload
+from stemline.storage.incoming import MIN_PART_BYTES, IncomingUpload
 
 REGION, BUCKET = "ap-chongqing", "media-1250000000"
 NAMES = {"Bucket": BUCKET, "Key": "uploads/0/a.wav", "UploadId": "id"}
-UPLOAD = IncomingUpload(REGION, BUCKET, "uploads/0/a.wav", "id", size=2 * LEAST_PART_BYTES + 7)
+UPLOAD = IncomingUpload(REGION, BUCKET, "uploads/0/a.wav", "id", size=2 * MIN_PART_BYTES + 7)
 """Of three parts, the last one short."""
 
 
@@ -41,15 +41,15 @@ def listed(store: Stubber, *parts: tuple[int, int], marker: int = 0, following: 
 
 def test_parts_of_all_pages_count_if_they_are_whole(buckets: Buckets, store: Stubber) -> None:
     """Of a size or a number that the upload does not have they do not, so they are sent again."""
-    listed(store, (1, LEAST_PART_BYTES), (2, LEAST_PART_BYTES - 1), following=2)
-    listed(store, (3, 7), (4, LEAST_PART_BYTES), marker=2)
+    listed(store, (1, MIN_PART_BYTES), (2, MIN_PART_BYTES - 1), following=2)
+    listed(store, (3, 7), (4, MIN_PART_BYTES), marker=2)
     assert {1: "e1", 3: "e3"} == buckets.incoming.received(UPLOAD)
 
 
 def test_a_list_that_does_not_go_on_is_asked_for_once(buckets: Buckets, store: Stubber) -> None:
     """A store that says that there is more, and gives the same place again, holds no client for ever."""
-    listed(store, (1, LEAST_PART_BYTES), following=1)
-    listed(store, (2, LEAST_PART_BYTES), marker=1, following=1)
+    listed(store, (1, MIN_PART_BYTES), following=1)
+    listed(store, (2, MIN_PART_BYTES), marker=1, following=1)
     assert {1, 2} == buckets.incoming.received(UPLOAD).keys()
 
 

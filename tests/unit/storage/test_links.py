@@ -9,7 +9,7 @@ import pytest
 from stemline.jobs.errors import JobFailed
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage import Buckets
-from stemline.storage.incoming import LEAST_PART_BYTES, IncomingUpload
+from stemline.storage.incoming import MIN_PART_BYTES, IncomingUpload
 
 REGION, BUCKET = "ap-chongqing", "media-1250000000"
 
@@ -53,7 +53,7 @@ def test_there_is_no_link_to_a_bucket_that_is_not_configured(buckets: Buckets) -
 
 def test_the_url_of_a_part_is_valid_for_an_hour(buckets: Buckets) -> None:
     """It takes one part of an upload, of its size, and the store refuses it afterwards."""
-    upload = IncomingUpload(REGION, BUCKET, "uploads/0/a.wav", "some id", size=LEAST_PART_BYTES + 7)
+    upload = IncomingUpload(REGION, BUCKET, "uploads/0/a.wav", "some id", size=MIN_PART_BYTES + 7)
     urls = buckets.incoming.urls(upload, (1, 2))
     assert 2 == len(urls)
     for number, url in enumerate(urls, start=1):

@@ -94,7 +94,7 @@ def test_receivers_cannot_create_labels():
 def test_no_two_metrics_have_one_name():
     """What a worker counts and what is read from the store have names of their own: nobody adds both up."""
     store = InMemoryStore()
-    of_store = {metric.name for metric in StoreCollector(store.statistics, most_queues=1).read_now()}
+    of_store = {metric.name for metric in StoreCollector(store.statistics, max_queues=1).read_now()}
     of_worker = {
         metric.name
         for one in vars(WorkerMetrics()).values()

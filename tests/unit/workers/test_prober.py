@@ -52,7 +52,7 @@ class Bucket:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a look take as long as it needs on a busy machine."""
-    monkeypatch.setattr(prober, "MOST_S", 120.0)
+    monkeypatch.setattr(prober, "MAX_S", 120.0)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_a_late_answer_is_not_given(bucket, decoder, tmp_path):
 def test_a_look_is_short_and_counted(bucket, decoder, tmp_path, monkeypatch):
     """What takes too long is given up, and counts for who asked all the same."""
     store: Any = InMemoryStore()
-    monkeypatch.setattr(prober, "MOST_S", 0.05)
+    monkeypatch.setattr(prober, "MAX_S", 0.05)
     bucket.download = lambda *_, cancelled, **__: wait_for(cancelled)
     under_test = Prober(Settings(scratch_dir=str(tmp_path)), store, bucket, decoder)
     under_test.answer(question := Question("q", (job_spec(),), store.now() + 30_000_000, "me"))
@@ -159,7 +159,7 @@ def wait_for(cancelled: Callable[[], bool]) -> int:
 
 def test_of_a_large_source_only_the_size_is_said(bucket, decoder, tmp_path, monkeypatch):
     """A source that is too large for a look, but not for a job, is not fetched."""
-    monkeypatch.setattr(prober, "MOST_BYTES", 1000)
+    monkeypatch.setattr(prober, "MAX_BYTES", 1000)
     size = bucket.file.stat().st_size
     assert Probe(size=size) == ask(bucket, decoder, tmp_path)
     assert "InvalidArgument" == ask(bucket, decoder, tmp_path, source_max_bytes=2000).code

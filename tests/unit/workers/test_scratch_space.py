@@ -46,12 +46,12 @@ def fault_of(space: ScratchSpace, error: Exception) -> type[BaseException]:
 
 
 @pytest.mark.usefixtures("foreign")
-@pytest.mark.parametrize("most_bytes", [None, 10 * DISK, 300_000])
-def test_what_an_empty_folder_could_not_hold_is_refused_in_advance(tmp_path, most_bytes):
+@pytest.mark.parametrize("max_bytes", [None, 10 * DISK, 300_000])
+def test_what_an_empty_folder_could_not_hold_is_refused_in_advance(tmp_path, max_bytes):
     """The disk, or less if the operator set less, holds source and stems, or the job is too large for it."""
-    capacity = min(DISK, most_bytes or DISK)
+    capacity = min(DISK, max_bytes or DISK)
     with scratch(tmp_path) as folder:
-        space = ScratchSpace(folder, most_bytes)
+        space = ScratchSpace(folder, max_bytes)
         space.expect_source(capacity // 2)
         space.expect(capacity // 2)
         with pytest.raises(
@@ -59,23 +59,23 @@ def test_what_an_empty_folder_could_not_hold_is_refused_in_advance(tmp_path, mos
         ):
             space.expect(1)
         with pytest.raises(DiskTooSmall):
-            ScratchSpace(folder, most_bytes).expect_source(capacity + 1)
+            ScratchSpace(folder, max_bytes).expect_source(capacity + 1)
 
 
-@pytest.mark.parametrize("most_bytes", [None, DISK])
-def test_what_others_write_or_have_announced_is_left_to_them(tmp_path, foreign, most_bytes):
+@pytest.mark.parametrize("max_bytes", [None, DISK])
+def test_what_others_write_or_have_announced_is_left_to_them(tmp_path, foreign, max_bytes):
     """A job that fits an empty folder waits while others take, or are going to take, the space."""
     with scratch(tmp_path) as folder:
-        space = ScratchSpace(folder, most_bytes)
+        space = ScratchSpace(folder, max_bytes)
         with scratch(tmp_path) as other:
-            ScratchSpace(other, most_bytes).expect(600_000)
+            ScratchSpace(other, max_bytes).expect(600_000)
             (other / "stem.wav").write_bytes(bytes(200_000))  # a part of what it announced
             with pytest.raises(DiskFull) as raised:
                 space.expect(400_001)
             assert type(raised.value) is DiskFull
             space.expect(400_000)
         space.expect(DISK - 400_000)
-    if most_bytes is None:
+    if max_bytes is None:
         foreign.append(DISK // 2)
         with scratch(tmp_path) as folder, pytest.raises(DiskFull) as raised:
             ScratchSpace(folder).expect(DISK // 2 + 1)

@@ -33,7 +33,7 @@ _DECLARED = {"ac3": 256, "libmp3lame": _TICK}
 _DELAYS = {"aac": 1024, "libmp3lame": 1105, "ac3": 256}
 
 
-def most_padding(file: Made) -> int:
+def max_padding(file: Made) -> int:
     """Return how many samples more than the sound a file may have."""
     if file.kind.suffix in _TRIMMED:
         is_unknown = file.arrangement == "late" or file.kind.suffix == "fmp4"
@@ -87,7 +87,7 @@ def compare(files: list[Made], suffix: str, workshop: Workshop) -> None:
         heard = read(file.path)
         is_paused = file.arrangement in {"pause", "muted"}
         pause = PAUSE_S * RATE if is_paused else 0
-        longest = FRAMES + pause + most_padding(file) + (_TICK if is_paused else 0)
+        longest = FRAMES + pause + max_padding(file) + (_TICK if is_paused else 0)
         assert len(heard) <= longest, (file.name, len(heard) - longest)
         truth = decoded[: max(len(heard) - pause, FRAMES)] if suffix in _TRIMMED else decoded
         assert abs(len(heard) - len(truth) - pause) <= (_TICK if is_paused else 1), file.name

@@ -14,7 +14,7 @@ from stemline.testing import stems
 _LIMITS = MediaLimits(max_duration_s=60, max_bytes=1 << 30)
 _SOURCE = SourceInfo("pcm_s16le", 44_100, 2, None, "wav", 3.0)
 #: Highest energy of the error relative to the stem, dB, at 128, 192 and 320 kbit/s.
-_MOST_ERROR_DB = {"sine at full scale": -20.0, "808 bass": -30.0, "sparse notes": -30.0, "chord": -15.0}
+_MAX_ERROR_DB = {"sine at full scale": -20.0, "808 bass": -30.0, "sparse notes": -30.0, "chord": -15.0}
 
 
 def _write(path: Path, samples: np.ndarray, kbps: int) -> None:
@@ -47,10 +47,10 @@ def _frame_errors(heard: np.ndarray, samples: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kbps", [128, 192, 320])
-@pytest.mark.parametrize("kind", _MOST_ERROR_DB)
+@pytest.mark.parametrize("kind", _MAX_ERROR_DB)
 def test_aac_keeps_tonal_and_sparse_stems(tmp_path: Path, kind: str, kbps: int) -> None:
     """At 128 kbit/s and above, the error of aac stays well below a tonal or sparse stem."""
-    assert _error_db(tmp_path / "stem.aac", kind, kbps) < _MOST_ERROR_DB[kind]
+    assert _error_db(tmp_path / "stem.aac", kind, kbps) < _MAX_ERROR_DB[kind]
 
 
 @pytest.mark.parametrize("kind", ["chord", "sparse notes"])
@@ -63,7 +63,7 @@ def test_fast_coder_would_fail(tmp_path: Path) -> None:
     """The fast coder, which is not used, exceeds the limits: it is off by 8 dB on a sine at full scale."""
     with patch.object(aac, "THOROUGH", aac.FAST):
         error = _error_db(tmp_path / "stem.aac", "sine at full scale", 192)
-    assert error > _MOST_ERROR_DB["sine at full scale"]
+    assert error > _MAX_ERROR_DB["sine at full scale"]
 
 
 @pytest.mark.parametrize("kind", ["sine at full scale", "transients", "dense"])
