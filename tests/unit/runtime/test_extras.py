@@ -106,7 +106,7 @@ for words, absent, _ in json.loads(sys.argv[1]):
 """
 #: A command, a package that it imports, and the extra that brings it.
 _COMMANDS = (
-    (["models", "list"], "numpy", "worker"),
+    (["models", "add", "song.wav", "--card", "song.wav"], "numpy", "worker"),
     (["separate", "song.wav", "-o", "stems"], "av", "worker"),
     (["flower"], "flower", "flower"),
     (["queues"], "httpx", "client"),
