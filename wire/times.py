@@ -9,7 +9,10 @@ CHINA = timezone(timedelta(hours=8))
 PATTERN = r"^(-|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0800)$"
 """Regular expression of a time in an answer."""
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d| \d\d:?\d\d)?")
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?\s*(Z|[+-]\d\d:?[0-5]\d| \d\d:?[0-5]\d)?", re.ASCII
+)
+_LATEST = round(datetime(9999, 12, 31, 23, 59, 59, tzinfo=CHINA).timestamp() * 1e6)
 
 
 def format_time(microseconds: int | None) -> str:
@@ -19,11 +22,13 @@ def format_time(microseconds: int | None) -> str:
         microseconds: µs since the epoch; ``None`` for a time that is not known yet.
 
     Returns:
-        The time with second precision, or ``-`` for one that is not known yet.
+        The time with second precision, or ``-`` for one that is not known yet. Requests may name times before
+        1970, which are shown as its beginning, and after 9999 (in another zone), as its end.
     """
     if not microseconds:
         return "-"
-    return datetime.fromtimestamp(microseconds / 1e6, tz=CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
+    shown = max(0, min(microseconds, _LATEST))
+    return datetime.fromtimestamp(shown / 1e6, tz=CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def parse_time(text: str) -> int:
