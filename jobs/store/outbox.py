@@ -35,10 +35,7 @@ class RedisOutbox(Outbox):
         self._connection = connection
 
     def due(self, limit: int = 500) -> list[str]:
-        connection = self._connection
-        key, now = connection.key("outbox"), connection.now()
-        found = connection.read(connection.client.zrangebyscore, key, "-inf", now, start=0, num=limit)
-        return [str(name) for name in found]
+        return [str(name) for name in self._connection.run("due", limit)]
 
     def reserve(self, delivery: str, lease_s: float) -> Delivery | None:
         is_reserved = self._connection.run("reserve", delivery, round(lease_s * 1e6))

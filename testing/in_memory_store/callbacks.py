@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -28,7 +29,13 @@ class InMemoryOutbox(Outbox):
         with contents.lock:
             now = contents.clock()
             due = sorted((at, name) for name, at in contents.outbox.items() if at <= now)
-        return [name for _, name in due[:limit]]
+            places, turns = Counter[Tenant](), dict[Tenant, int]()
+            ranked = []
+            for _, name in due:
+                tenant = contents.deliveries[name].tenant
+                ranked.append((places[tenant], turns.setdefault(tenant, len(turns)), name))
+                places[tenant] += 1
+        return [name for _, _, name in sorted(ranked)[:limit]]
 
     def reserve(self, delivery: str, lease_s: float) -> Delivery | None:
         contents = self._contents

@@ -519,11 +519,25 @@ local function leave(job, uploads)
   redis.call('ZADD', P .. ':leftovers', int(NOW + LEFTOVER_WAIT), id)
 end
 
+-- Note when a delivery is due ('' for never): among all, and among those of its tenant.
+local function set_due(delivery, tenant, due)
+  local own = P .. ':outbox:' .. tenant
+  for _, key in ipairs({P .. ':outbox', own}) do
+    if due == '' then redis.call('ZREM', key, delivery) else redis.call('ZADD', key, due, delivery) end
+  end
+  local first = redis.call('ZRANGE', own, 0, 0, 'WITHSCORES')
+  if first[1] then
+    redis.call('ZADD', P .. ':outboxes', first[2], tenant)
+  else
+    redis.call('ZREM', P .. ':outboxes', tenant)
+  end
+end
+
 -- Put a callback into the outbox.
 local function announce(delivery, subject, tenant, target)
   redis.call('HSET', P .. ':delivery:' .. delivery, 'job', subject, 'tenant', tenant, 'target', target,
     'created', int(NOW), 'due', int(NOW), 'status', 'pending')
-  redis.call('ZADD', P .. ':outbox', int(NOW), delivery)
+  set_due(delivery, tenant, int(NOW))
   file_delivery(delivery, tenant, int(NOW), 'pending')
 end
 
@@ -545,9 +559,11 @@ end
 
 local function delete_callback(delivery)
   local tenant = redis.call('HGET', P .. ':delivery:' .. delivery, 'tenant')
-  if tenant then file_delivery(delivery, tenant, 0, '') end
+  if tenant then
+    file_delivery(delivery, tenant, 0, '')
+    set_due(delivery, tenant, '')
+  end
   redis.call('DEL', P .. ':delivery:' .. delivery, P .. ':attempts:' .. delivery)
-  redis.call('ZREM', P .. ':outbox', delivery)
   redis.call('ZREM', P .. ':dead', delivery)
 end
 

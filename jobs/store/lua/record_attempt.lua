@@ -33,11 +33,7 @@ elseif ARGV[4] ~= '' and known.scheduled then  -- meanwhile it was sent by hand 
   due = known.due
 end
 redis.call('HSET', key, 'status', ARGV[6], 'due', due)
-if due ~= '' then
-  redis.call('ZADD', P .. ':outbox', due, ARGV[3])
-else
-  redis.call('ZREM', P .. ':outbox', ARGV[3])
-end
+set_due(ARGV[3], known.tenant, due)
 if ARGV[6] == 'dead' then
   redis.call('ZADD', P .. ':dead', int(NOW), ARGV[3])
 else

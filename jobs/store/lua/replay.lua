@@ -23,7 +23,7 @@ for i = 5, #ARGV do
     end
     redis.call('HSET', key, 'status', 'pending')
     redis.call('ZREM', P .. ':dead', ARGV[i])
-    redis.call('ZADD', P .. ':outbox', int(NOW), ARGV[i])
+    set_due(ARGV[i], found.tenant, int(NOW))
     file_delivery(ARGV[i], found.tenant, found.created, 'pending')
     due[#due + 1] = ARGV[i]
   end

@@ -5,5 +5,10 @@
 
 local due = tonumber(redis.call('ZSCORE', P .. ':outbox', ARGV[3]) or 'inf')
 if due > NOW then return 0 end
-redis.call('ZADD', P .. ':outbox', int(NOW + tonumber(ARGV[4])), ARGV[3])
+local tenant = redis.call('HGET', P .. ':delivery:' .. ARGV[3], 'tenant')
+if not tenant then  -- its record is gone
+  redis.call('ZREM', P .. ':outbox', ARGV[3])
+  return 0
+end
+set_due(ARGV[3], tenant, int(NOW + tonumber(ARGV[4])))
 return 1

@@ -126,6 +126,8 @@
 --
 -- Callbacks
 --   P:outbox                   zset    delivery id by the time it is due, or by the end of its reservation
+--   P:outbox:<tenant>          zset    the same of one tenant: finish, reserve, record_attempt, replay, due
+--   P:outboxes                 zset    tenant by the time at which the first of its P:outbox:<tenant> is due: the same
 --   P:dead                     zset    delivery id by the time it was given up
 --   P:delivery:<id>            hash    job (or batch), tenant, target (JSON of CallbackTarget), created, due ('' for never),
 --                                      status (pending, delivered or dead), replayed (attempts that do not count for

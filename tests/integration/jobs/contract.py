@@ -31,9 +31,9 @@ def states(store: Store, *ids: str) -> list[State]:
     return [job.state for job in store.jobs.get(TENANT, ids)]
 
 
-def ended(store: Store, url: str = "http://cb.example/x") -> str:
+def ended(store: Store, url: str = "http://cb.example/x", tenant: Tenant = TENANT) -> str:
     """Run a job to its end; the id of its callback."""
-    (job,) = store.jobs.create([spec(callback=CallbackRequest(url=url))])
+    (job,) = store.jobs.create([spec(tenant=tenant, callback=CallbackRequest(url=url))])
     claimed = store.jobs.claim("w", [0])
     assert claimed is not None
     store.jobs.succeed(claimed, DONE)

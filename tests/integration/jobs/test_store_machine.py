@@ -438,6 +438,11 @@ class RedisMachine(StoreMachine):
         assert sorted((j.id, float(j.delayed or 0)) for j in delayed) == sorted(zset("delayed"))
         pending = [(d, float(c.due)) for d, c in model.callbacks.items() if c.status == "pending"]
         assert sorted(pending) == sorted(zset("outbox"))
+        for tenant in model.queues:
+            own = [each for each in pending if model.jobs["j" + each[0][1:]].tenant == tenant]
+            assert sorted(own) == sorted(zset("outbox", str(tenant)))
+            first = [(str(tenant), min(due for _, due in own))] if own else []
+            assert first == [each for each in zset("outboxes") if each[0] == str(tenant)]
         for level in range(3):
             ready = {q.id for t, q in model.queues.items() if model.open(t) and model.waiting(t, level)}
             assert ready == {name for name, _ in zset("ready", str(level))}

@@ -7,8 +7,9 @@ import redis
 
 from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.store import DeliveryFilter, RedisStore, Slot, Store
+from stemline.jobs.tenant import Tenant
 from stemline.testing import FixedClock
-from tests.integration.jobs.contract import SECOND, TENANT, ended
+from tests.integration.jobs.contract import OTHER, SECOND, TENANT, ended
 
 FAILED = DeliveryAttempt(1, "500", 1)
 
@@ -105,3 +106,47 @@ def test_a_delivery_that_has_a_slot_does_not_wait_for_one(
     assert Slot.ACQUIRED is acquire("b")
     assert Slot.DUPLICATE is acquire("b")
     assert "c" == store.host_slots.release("h", "b", limit=1, ttl_s=60)
+
+
+def test_many_callbacks_of_one_bucket_are_not_due_before_those_of_others(
+    store: Store, clock: FixedClock
+) -> None:
+    """Whoever has many that are due delays its own: each sweep asks for the oldest of each bucket first."""
+    third = Tenant("third-1250000000", "ap-chongqing")
+    made: dict[Tenant, list[str]] = {TENANT: [], OTHER: [], third: []}
+    for tenant, number in ((TENANT, 9), (OTHER, 2), (third, 4)):
+        for _ in range(number):
+            made[tenant].append(ended(store, tenant=tenant))
+            clock.advance(1)
+    many, few, some = made.values()
+    assert [many[0], few[0], some[0], many[1], few[1], some[1], many[2], some[2]] == store.outbox.due(8)
+    assert [many[0]] == store.outbox.due(1)
+    assert {*many, *few, *some} == set(store.outbox.due(15))
+    store.outbox.record(few[0], FAILED, next_due=None, status="delivered")
+    assert store.outbox.reserve(few[1], 60) is not None
+    assert [many[0], some[0], many[1], some[1]] == store.outbox.due(4)
+    clock.advance(61)
+    assert few[1] in store.outbox.due(3)
+
+
+@pytest.mark.parametrize("change", ["made", "later", "sooner", "over"])
+def test_callbacks_that_an_earlier_release_changes_are_due_as_it_says(
+    client: redis.Redis, clock: FixedClock, change: str
+) -> None:
+    """It notes in the common list alone when a callback is due."""
+    store = RedisStore(client, clock=clock)
+    delivery = ended(store)
+    if change == "made":
+        client.delete(f"stemline:outbox:{TENANT}", "stemline:outboxes")
+    elif change == "over":
+        client.zrem("stemline:outbox", delivery)
+    else:
+        store.outbox.record(delivery, FAILED, next_due=clock() + 60 * SECOND, status="pending")
+        client.zadd("stemline:outbox", {delivery: clock() + (600 * SECOND if change == "later" else 0)})
+        clock.advance(60 if change == "later" else 0)
+    is_due = change in {"made", "sooner"}
+    assert ([delivery] if is_due else []) == store.outbox.due()
+    own, all_due = (
+        client.zrange(key, 0, -1, withscores=True) for key in (f"stemline:outbox:{TENANT}", "stemline:outbox")
+    )
+    assert own == all_due
