@@ -74,7 +74,7 @@ def _queues(context: RequestContext, specs: Sequence[JobSpec]) -> list[Queue]:
 async def _probe(context: RequestContext, request: Request, specs: Sequence[JobSpec]) -> Probe | None:
     """Return what a worker says of the source; ``None`` if none answers in time, or may."""
     try:
-        with context.services.hub.admit(context.principal.id), left_out(request.scope):
+        with context.services.hub.admit(context.principal.id, context.tenant), left_out(request.scope):
             asked = asyncio.create_task(_ask(context, specs, _asker(context, request)))
             gone = asyncio.create_task(disconnected(request))
             try:

@@ -84,7 +84,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's interface
         """Send the events."""
         settings = self._context.settings
-        with self._context.services.hub.admit(self._context.principal.id):
+        with self._context.services.hub.admit(self._context.principal.id, self._context.tenant):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             gone = asyncio.create_task(disconnected(self._request))
             sending = asyncio.create_task(self._send(send))

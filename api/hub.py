@@ -147,7 +147,8 @@ class EventHub:
         self._repository = events
         self._limit = limit
         self._limit_per_credential = limit_per_credential
-        self._counts: Counter[str] = Counter()
+        self._listeners = 0
+        self._counts: Counter[str | Tenant] = Counter()
         self._channels: dict[Tenant, _Channel] = {}
         """Changed in the event loop only, under the lock; the thread reads it."""
         self._lock = threading.Lock()
@@ -156,21 +157,33 @@ class EventHub:
         self._closed = False
 
     @contextmanager
-    def admit(self, credential: str) -> Iterator[None]:
+    def admit(self, credential: str, tenant: Tenant) -> Iterator[None]:
         """Count one listener for the length of a block.
+
+        A credential, and a tenant with all of its credentials, may have as many as are still free: one that
+        takes all it can leaves half of them, a second one a quarter.
 
         Raises:
             TooManyListeners: there are as many as there may be.
         """
-        if self._counts.total() >= self._limit or self._counts[credential] >= self._limit_per_credential:
+        holders = (credential, tenant)
+        free = self._limit - self._listeners
+        if self._counts[credential] >= self._limit_per_credential or any(
+            self._counts[holder] >= free for holder in holders
+        ):
             raise TooManyListeners(retry_after_s=_RETRY_AFTER_S)
-        self._counts[credential] += 1
+        self._count(holders, 1)
         try:
             yield
         finally:
-            self._counts[credential] -= 1
-            if not self._counts[credential]:
-                del self._counts[credential]
+            self._count(holders, -1)
+
+    def _count(self, holders: tuple[str, Tenant], listeners: int) -> None:
+        self._listeners += listeners
+        for holder in holders:
+            self._counts[holder] += listeners
+            if not self._counts[holder]:
+                del self._counts[holder]
 
     async def follow(self, tenant: Tenant, after: str, *, every_s: float) -> AsyncIterator[list[Event]]:
         """Yield the events of a tenant after one of them, in order, each once.

@@ -67,7 +67,7 @@ async def answer_later(
 ) -> Response:
     """Return the response as :func:`answer` does, of jobs that are found already."""
     try:
-        with context.services.hub.admit(context.principal.id), left_out(request.scope):
+        with context.services.hub.admit(context.principal.id, context.tenant), left_out(request.scope):
             await _wait(context, request, [job.id for job in jobs if job is not None], wait_s)
     except TooManyListeners:
         return await run_in_threadpool(respond, jobs)

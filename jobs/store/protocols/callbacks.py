@@ -14,7 +14,7 @@ class Outbox(Protocol):
     """Callbacks: stored together with the end of their job, so they can be late but not lost."""
 
     def due(self, limit: int = 500) -> list[str]:
-        """Return ids of callbacks that are due: the oldest of each tenant, then the second oldest, and so on."""
+        """Return ids of callbacks that are due: the oldest of each tenant, then the second of each."""
         ...
 
     def reserve(self, delivery: str, lease_s: float) -> Delivery | None:

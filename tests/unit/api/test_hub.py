@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from stemline.api import hub
 from stemline.jobs.errors import TooManyListeners
 from stemline.jobs.event import Event
+from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store import InMemoryStore
 
 
@@ -94,14 +96,35 @@ def test_listeners_are_counted_by_credential_and_in_all() -> None:
 
     def is_admitted(credential: str) -> bool:
         try:
-            with events.admit(credential):
+            with events.admit(credential, Tenant(credential, "region")):
                 return True
         except TooManyListeners:
             return False
 
-    with events.admit("a"), events.admit("a"):
+    with contextlib.ExitStack() as held:
+        held.enter_context(events.admit("a", Tenant("a", "region")))
+        held.enter_context(events.admit("a", Tenant("a", "region")))
         assert [False, True] == [is_admitted("a"), is_admitted("b")]
-        with events.admit("b"):
+        with events.admit("b", Tenant("b", "region")):
             assert not is_admitted("c")
         assert is_admitted("c")
     assert is_admitted("a")
+
+
+@pytest.mark.parametrize("by", ["tenant", "credential"])
+def test_whoever_listens_much_leaves_room_to_others(by: str) -> None:
+    """One bucket with many credentials, or one credential with many buckets, may have as much as is free."""
+    events = hub.EventHub(InMemoryStore().events, limit=2000, limit_per_credential=1500)
+
+    def taken(name: str) -> int:
+        for number in range(2000):
+            parts = (f"{name}{number}", name) if by == "tenant" else (name, f"{name}{number}")
+            try:
+                held.enter_context(events.admit(parts[0], Tenant(parts[1], "region")))
+            except TooManyListeners:
+                return number
+        return 2000
+
+    with contextlib.ExitStack() as held:
+        assert [1000, 500, 250] == [taken(name) for name in "abc"]
+    assert not events._counts
