@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from stemline.api.context import RequestContext
 from stemline.api.credentials import ANONYMOUS
-from stemline.api.durations import left_out
+from stemline.api.durations import not_timed
 from stemline.api.http.clients import client_of
 from stemline.api.waiting import disconnected
 from stemline.jobs.callback import CallbackRequest
@@ -74,7 +74,7 @@ def _queues(context: RequestContext, specs: Sequence[JobSpec]) -> list[Queue]:
 async def _probe(context: RequestContext, request: Request, specs: Sequence[JobSpec]) -> Probe | None:
     """Return what a worker says of the source; ``None`` if none answers in time, or may."""
     try:
-        with context.services.hub.admit(context.principal.id, context.tenant), left_out(request.scope):
+        with context.services.hub.admit(context.principal.id, context.tenant), not_timed(request.scope):
             asked = asyncio.create_task(_ask(context, specs, _asker(context, request)))
             gone = asyncio.create_task(disconnected(request))
             try:

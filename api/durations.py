@@ -13,7 +13,7 @@ _WAITED: Final = "waited_s"
 
 
 @contextmanager
-def left_out(scope: Scope) -> Iterator[None]:
+def not_timed(scope: Scope) -> Iterator[None]:
     """Leave the time of a block out of the duration of a request."""
     began = time.perf_counter()
     try:
@@ -36,7 +36,7 @@ def without_arrival(scope: Scope, receive: Receive) -> Receive:
         nonlocal arrived
         if arrived:
             return await receive()  # waits for the client to go: beside the work, not before it
-        with left_out(scope):
+        with not_timed(scope):
             message = await receive()
         arrived = not message.get("more_body", False)
         return message

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stemline.api.context import RequestContext
-from stemline.api.durations import left_out
+from stemline.api.durations import not_timed
 from stemline.api.hub import EventsGone
 from stemline.jobs.errors import RequestRefused, StemlineError, TooManyListeners
 from stemline.jobs.job import Job
@@ -67,7 +67,7 @@ async def answer_later(
 ) -> Response:
     """Return the response as :func:`answer` does, of jobs that are found already."""
     try:
-        with context.services.hub.admit(context.principal.id, context.tenant), left_out(request.scope):
+        with context.services.hub.admit(context.principal.id, context.tenant), not_timed(request.scope):
             await _wait(context, request, [job.id for job in jobs if job is not None], wait_s)
     except TooManyListeners:
         return await run_in_threadpool(respond, jobs)

@@ -78,14 +78,14 @@ class Connection:
             NotConfigured: no service is known.
             CommandFailed: the bucket of the user, or of a profile, does not exist.
         """
-        from stemline.cli.patience import PatientClient
+        from stemline.cli.wait_notice import NoticingClient
         from stemline.client import Retry, find
         from stemline.client.target import PROFILE_VARIABLE, VARIABLES
 
         target = find(self._given, profile=self._profile)
         variables = (VARIABLES["bucket"], PROFILE_VARIABLE)
         is_named = self._given["bucket"] or self._profile or any(map(os.environ.get, variables))
-        with PatientClient(target, retry=Retry(budget_s=budget_s)) as client:
+        with NoticingClient(target, retry=Retry(budget_s=budget_s)) as client:
             # The service opens any bucket that its key pair may use, and has no jobs of a mistyped one.
             # Keys in AWS' own variables may be those of another store, which is not asked.
             has_store = target.s3 is not None and target.s3.endpoint_url

@@ -13,9 +13,9 @@ from typing import IO, Any, Final
 
 import click
 
-from stemline.cli.cures import cure
 from stemline.cli.output import printable
 from stemline.cli.program import spelled
+from stemline.cli.request_advice import request_advice
 from stemline.cli.statuses import BUSY, DENIED, DONE, FAILED, INTERRUPTED, NOT_FOUND, UNREACHABLE
 from stemline.jobs.reasons import UNEXPECTED, reason_of
 
@@ -149,7 +149,7 @@ def _kind(error: Exception) -> tuple[int, str]:
                 errors.NotFound: NOT_FOUND,
                 errors.SlowDown: BUSY,
             }
-            return kinds.get(type(error), FAILED), cure(error)
+            return kinds.get(type(error), FAILED), request_advice(error)
         case errors.StoreRefused():
             return (NOT_FOUND if "NoSuchBucket" in str(error) else DENIED), _REFUSED
         case errors.TransferFailed() if has_no_room(error):

@@ -108,7 +108,7 @@ def login(
     What is not given is asked for. The profile `default` is used where nothing else names a service.
     """
     with client_errors():
-        from stemline.cli.patience import PatientClient
+        from stemline.cli.wait_notice import NoticingClient
         from stemline.client import Retry, S3Access, Target
         from stemline.client.target import save_profile
 
@@ -125,7 +125,7 @@ def login(
             origin=f"the profile {profile}",
         )
         if not no_check:
-            with PatientClient(target, retry=Retry(budget_s=5)) as client:
+            with NoticingClient(target, retry=Retry(budget_s=5)) as client:
                 _check_keys(client)
                 if target.s3 is not None:
                     _check_bucket(client)

@@ -16,9 +16,9 @@ from stemline.cli.advice import advice
 from stemline.cli.exits import CommandFailed, ending_like_ctrl_c, failure
 from stemline.cli.job_progress import JobProgress, job_progress
 from stemline.cli.output import hint, print_json, printable
-from stemline.cli.patience import Patience
 from stemline.cli.sources import key_of
 from stemline.cli.statuses import INTERRUPTED
+from stemline.cli.wait_notice import WaitNotice
 
 if TYPE_CHECKING:
     from stemline.client import Client, Job
@@ -204,10 +204,10 @@ class _Run:
     @contextmanager
     def _for_store(self, progress: Callable[[int], None]) -> Iterator[Callable[[int], None]]:
         """Say if the store does not answer; the block gets the function to call with each progress."""
-        with Patience(f"the store of the bucket {self._client.target.bucket}") as patience:
+        with WaitNotice(f"the store of the bucket {self._client.target.bucket}") as notice:
 
             def moved(count: int) -> None:
-                patience.moved()
+                notice.moved()
                 progress(count)
 
             yield moved

@@ -20,7 +20,7 @@ from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import SeparationError, WeightsCorrupt, WeightsError, WeightsMissing
 from stemline.workers.available_memory import available_memory
 from stemline.workers.device_in_use import DeviceInUse
-from stemline.workers.memory import return_freed_memory
+from stemline.workers.freed_memory import return_freed_memory
 from stemline.workers.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)

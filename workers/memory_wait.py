@@ -16,7 +16,7 @@ from stemline.runtime.settings.groups.workers import WorkerSettings
 from stemline.separation.errors import Cancelled, MemoryShort
 from stemline.workers.available_memory import available_memory, total_memory
 from stemline.workers.lease_keeper import LeaseKeeper
-from stemline.workers.memory_promises import MemoryPromises
+from stemline.workers.memory_reservations import MemoryReservations
 from stemline.workers.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ class MemoryWait:
     Between segments one attempt of the machine never waits, or all could wait for each other: the one that
     holds the turn. Each takes it if nobody has it, so that it passes on when its holder ends. Before it loads
     a network that one waits too, unless the machine never has so much. What an attempt is going to take is
-    promised to it until its first segment is done, since a network takes most of its memory there.
+    reserved for it until its first segment is done, since a network takes most of its memory there.
 
     Args:
         lease: Of the attempt: shows that it waits, and knows when it must stop.
@@ -47,7 +47,7 @@ class MemoryWait:
         self._lease = lease
         self._options = options
         self._turn = Turn(folder)
-        self._promises = MemoryPromises(folder)
+        self._reservations = MemoryReservations(folder)
         self._metrics = metrics
 
     def __enter__(self) -> Self:
@@ -58,7 +58,7 @@ class MemoryWait:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._turn.close()
-        self._promises.close()
+        self._reservations.release()
 
     def ensure(self, more: int = 0) -> None:
         """Return when there is memory, or the attempt need not wait for it.
@@ -73,7 +73,7 @@ class MemoryWait:
         reserve = self._options.memory_reserve_bytes
         if not reserve:
             return
-        self._promises.close()  # what was promised before has been taken
+        self._reservations.release()  # what was reserved before has been taken
         if self._goes_on(more):
             return
         before, self._lease.stage = self._lease.stage, STAGE
@@ -88,17 +88,18 @@ class MemoryWait:
             self._lease.stage = before
 
     def _goes_on(self, more: int) -> bool:
-        """Return whether the attempt need not wait; then what it is going to take is promised to it."""
+        """Return whether the attempt need not wait; then what it is going to take is reserved."""
         needed = self._options.memory_reserve_bytes + more
         if not more:
             return _is_free(needed) or self._turn.take()
         most = total_memory()
         is_too_small = most is not None and most < needed
-        with self._promises.alone():
-            if not (_is_free(needed + self._promises.of_others()) or (is_too_small and self._turn.take())):
-                return False
-            self._promises.make(more)
-            return True
+        with self._reservations.exclusive():
+            needed += self._reservations.of_others()
+            goes_on = _is_free(needed) or (is_too_small and self._turn.take())
+            if goes_on:
+                self._reservations.reserve(more)
+            return goes_on
 
     def _wait(self, more: int, deadline: float) -> None:
         while not self._goes_on(more):

@@ -17,7 +17,7 @@ from stemline.jobs.worker import claimant
 from stemline.runtime.telemetry import Tracer, annotate, trace_id
 from stemline.workers.app import SEPARATE
 from stemline.workers.context import SeparationContext
-from stemline.workers.memory import return_freed_memory
+from stemline.workers.freed_memory import return_freed_memory
 from stemline.workers.outcome import AttemptResult
 
 log = structlog.get_logger(__name__)

@@ -106,7 +106,7 @@ def test_the_first_attempt_waits_for_what_a_network_takes(system, wait, monkeypa
 
 
 def test_what_one_attempt_is_going_to_take_is_not_free_for_another(system, wait):
-    """Free memory is promised to an attempt until its first segment, in which the network takes it."""
+    """Free memory is reserved for an attempt until its first segment, in which the network takes it."""
     system.free, stop = 500 * MB, iter([False, True, False, True])
     system.lease.should_stop = lambda: next(stop)
     with wait() as first, wait() as second:
@@ -122,18 +122,18 @@ def test_what_one_attempt_is_going_to_take_is_not_free_for_another(system, wait)
         third.ensure(400 * MB)
 
 
-def test_what_was_promised_to_a_killed_attempt_is_free(system, wait, tmp_path):
-    """Its promise remains as a file, which nobody keeps locked."""
+def test_what_a_killed_attempt_had_reserved_is_free(system, wait, tmp_path):
+    """Its reservation remains as a file, which nobody keeps locked."""
     system.free = 500 * MB
     file = tmp_path / f"stemline-memory-{os.getuid()}-takes-dead"
-    with file.open("wb") as promise:
-        promise.truncate(400 * MB)
+    with file.open("wb") as reservation:
+        reservation.truncate(400 * MB)
     with wait() as memory:
         memory.ensure(400 * MB)
     assert not file.exists()
 
 
-def test_promises_of_another_user_do_not_count(system, wait, tmp_path, monkeypatch):
+def test_reservations_of_another_user_do_not_count(system, wait, tmp_path, monkeypatch):
     """In a shared folder a link, or another user's locked file, must not stop the jobs of this one."""
     system.free = 500 * MB
     (tmp_path / f"stemline-memory-{os.getuid()}-takes-link").symlink_to("/dev/null")

@@ -31,7 +31,7 @@ _UNKNOWN: Final[Mapping[str, str]] = {
     "job": "`stemline jobs` lists the jobs of the bucket",
 }
 """What to do about ``NoSuchResource``, by what its message says there is not."""
-CURES: Final[Mapping[str, str]] = {
+REQUEST_ADVICE: Final[Mapping[str, str]] = {
     "AccessDenied": _KEYS,
     "InvalidAccessKeyId": _KEYS,
     "SignatureDoesNotMatch": _KEYS,
@@ -59,7 +59,7 @@ CURES: Final[Mapping[str, str]] = {
 """What to do, by the code of the answer, for people at a shell."""
 
 
-def cure(error: ApiError) -> str:
+def request_advice(error: ApiError) -> str:
     """Return what to do about a refused request."""
     from stemline.client import AccessDenied
 
@@ -73,7 +73,7 @@ def cure(error: ApiError) -> str:
         for what, found in _UNKNOWN.items():
             if error.message.startswith((f"there is no {what} ", f"The {what} does not exist")):
                 return found
-    return CURES.get(error.code, "")
+    return REQUEST_ADVICE.get(error.code, "")
 
 
 def _wrong_clock(error: AccessDenied) -> str:

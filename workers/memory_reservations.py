@@ -1,7 +1,7 @@
-"""What attempts of the machine are going to take of its memory, and have not taken yet.
+"""Memory of the machine that attempts have reserved: they are going to take it, and have not yet.
 
-A file for each in the folder that they share, as long as what it promises, which its attempt keeps locked:
-the system unlocks those of a killed process. Where there are no locks nothing is promised.
+A file for each in the folder that they share, as long as what is reserved, which its attempt keeps locked:
+the system unlocks those of a killed process. Where there are no locks nothing is reserved.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-class MemoryPromises:
-    """The promise to one attempt, and those to the others.
+class MemoryReservations:
+    """The reservation of one attempt, and those of the others.
 
     Args:
         folder: That all attempts of the machine share.
@@ -27,8 +27,8 @@ class MemoryPromises:
         self._own: tuple[int, Path] | None = None
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep others from promising for the length of a ``with`` block."""
+    def exclusive(self) -> Iterator[None]:
+        """Keep others from reserving for the length of a ``with`` block."""
         descriptor = None
         with suppress(OSError):
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -41,9 +41,9 @@ class MemoryPromises:
             if descriptor is not None:
                 os.close(descriptor)
 
-    def make(self, size: int) -> None:
-        """Promise so many bytes to this attempt."""
-        self.close()
+    def reserve(self, size: int) -> None:
+        """Reserve so many bytes for this attempt, instead of what it had reserved."""
+        self.release()
         with suppress(OSError):
             descriptor, name = tempfile.mkstemp(prefix=f"{self._prefix}takes-", dir=self._folder)
             self._own = descriptor, Path(name)
@@ -51,12 +51,12 @@ class MemoryPromises:
             os.ftruncate(descriptor, size)  # takes no space
 
     def of_others(self) -> int:
-        """Return what is promised to other attempts, bytes; promises to dead ones are removed."""
+        """Return what other attempts have reserved, bytes; reservations of killed ones are removed."""
         own = None if self._own is None else self._own[1]
-        return sum(_promised(path) for path in self._folder.glob(f"{self._prefix}takes-*") if path != own)
+        return sum(_reserved(path) for path in self._folder.glob(f"{self._prefix}takes-*") if path != own)
 
-    def close(self) -> None:
-        """Withdraw the promise to this attempt, if there is one."""
+    def release(self) -> None:
+        """End the reservation of this attempt, if there is one."""
         if self._own is not None:
             descriptor, path = self._own
             with suppress(OSError):
@@ -65,11 +65,11 @@ class MemoryPromises:
             self._own = None
 
 
-def _promised(path: Path) -> int:
+def _reserved(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return 0  # withdrawn meanwhile, or another user's
+        return 0  # released meanwhile, or another user's
     try:
         found = os.fstat(descriptor)
         if found.st_uid != os.getuid():

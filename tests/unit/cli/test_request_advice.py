@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from stemline.cli.change_jobs import _ask
-from stemline.cli.cures import CURES
 from stemline.cli.exits import CommandFailed, failure
+from stemline.cli.request_advice import REQUEST_ADVICE
 from stemline.client.errors import ApiError, NotFound
 from stemline.client.exchange import Exchange
 from stemline.client.queues import queues
@@ -24,10 +24,10 @@ NOW = 1_800_000_000.0
 SELF_EXPLAINING = {"InvalidArgument", "InvalidContent", "NoSuchResource"}
 
 
-def test_every_code_of_the_wire_has_a_cure() -> None:
+def test_every_code_of_the_wire_has_advice() -> None:
     """Only a code whose message says what to do has none, and no other code has one."""
-    assert {code for code, _ in ANSWERS.values()} == set(CURES)
-    assert {code for code, text in CURES.items() if not text} == SELF_EXPLAINING
+    assert {code for code, _ in ANSWERS.values()} == set(REQUEST_ADVICE)
+    assert {code for code, text in REQUEST_ADVICE.items() if not text} == SELF_EXPLAINING
 
 
 def test_an_existing_template_is_not_only_named() -> None:

@@ -18,8 +18,8 @@ T = TypeVar("T")
 _SILENT_S: Final = 5.0
 
 
-class Patience:
-    """A block in which something is waited for, which is said once if it takes long.
+class WaitNotice:
+    """Says once what a block waits for, if nothing happens for some seconds.
 
     Call :meth:`moved` when something has happened.
 
@@ -39,7 +39,7 @@ class Patience:
         self._silent_s = silent_s
         self._moved = time.monotonic()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="patience", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="wait-notice", daemon=True)
 
     def __enter__(self) -> Self:
         """Begin to watch."""
@@ -69,8 +69,8 @@ class Patience:
         return self._moved + self._silent_s - time.monotonic()
 
 
-class PatientClient(Client):
-    """A client that says so, once, when the service does not answer for some seconds."""
+class NoticingClient(Client):
+    """A client that says once that the service does not answer, after some seconds."""
 
     silent_s = _SILENT_S
     _is_watched = False
@@ -82,9 +82,9 @@ class PatientClient(Client):
         if is_held or self._is_watched:
             return super().send(call, within_s=within_s)
         self._is_watched = True
-        patience = Patience(f"an answer of {self.target.api}", silent_s=self.silent_s)
+        notice = WaitNotice(f"an answer of {self.target.api}", silent_s=self.silent_s)
         try:
-            with patience:
+            with notice:
                 return super().send(call, within_s=within_s)
         finally:
-            self._is_watched = patience.has_said
+            self._is_watched = notice.has_said

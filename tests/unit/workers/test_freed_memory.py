@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stemline.workers import memory
+from stemline.workers import freed_memory
 
 MIB = 1 << 20
 
@@ -20,12 +20,12 @@ def resident() -> int:
 
 def test_holes_between_what_is_still_used_are_returned():
     """glibc keeps freed pages that do not end its memory; afterwards the system has them."""
-    if memory._trim() is None:
+    if freed_memory._trim() is None:
         pytest.skip("no glibc")
     blocks = [b"x" * 100_000 for _ in range(1200)]
     del blocks[::2]
     before = resident()
-    memory.return_freed_memory()
+    freed_memory.return_freed_memory()
     assert before - resident() > 20 * MIB
     assert len(blocks) == 600
 
@@ -40,7 +40,7 @@ def test_other_libraries_are_left_alone(monkeypatch, library):
         return library
 
     monkeypatch.setattr(ctypes, "CDLL", load)
-    memory._trim.cache_clear()
-    memory.return_freed_memory()
+    freed_memory._trim.cache_clear()
+    freed_memory.return_freed_memory()
     assert [None] == asked
-    memory._trim.cache_clear()
+    freed_memory._trim.cache_clear()
