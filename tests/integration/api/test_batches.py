@@ -245,31 +245,39 @@ def test_the_end_is_announced_with_failures(server):
     assert (due, False) == (again.id, first == again.message_id)
 
 
-WRONG: list[tuple[bytes, str]] = [
-    (b"", "InvalidContent"),
-    (body([]), "InvalidArgument"),
-    (b"[]\n", "InvalidContent"),
-    (body([{"Object": "in/a"}, {"UserData": "x"}]), "InvalidArgument"),
-    (body([{"Object": "in/a", "Objekt": "x"}]), "InvalidArgument"),
-    (body([{"Object": "../a"}]), "InvalidArgument"),
-    (body([{"Object": "in/a", "Output": {"AuObject": "out/"}}]), "InvalidArgument"),
-    (body(rows(1)) + b"\n{", "InvalidContent"),
-    (body([{"Object": "in/" + "a" * 20_000}]), "InvalidContent"),
-    (body(rows(1), Operation=[OPERATION] * 2), "InvalidArgument"),
-    (body(rows(1), QueueId="p" + "0" * 32), "QueueNotFound"),
-    (body(rows(1), Manifest={"Object": "x"}), "InvalidContent"),
+WRONG: list[tuple[bytes, str, str]] = [
+    (b"", "InvalidContent", "The request body has no lines."),
+    (body([]), "InvalidArgument", "A batch needs rows."),
+    (b"[]\n", "InvalidContent", "The request body is not a JSON object."),
+    (body([{"Object": "in/a"}, {"UserData": "x"}]), "InvalidArgument", "Row 2: Object is missing."),
+    (body([{"Object": "in/a", "Objekt": "x"}]), "InvalidArgument", "Row 1: A row has no elements other than"),
+    (body([{"Object": "../a"}]), "InvalidArgument", "Row 1: Object must be"),
+    (
+        body([{"Object": "in/a", "Output": {"AuObject": "out/"}}]),
+        "InvalidArgument",
+        "Row 1: An output name ends with /, which names a folder.",
+    ),
+    (body(rows(1)) + b"\n{", "InvalidContent", "Row 2: The request body is not well-formed JSON"),
+    (body([{"Object": "in/" + "a" * 20_000}]), "InvalidContent", "A line is longer than 16384 bytes."),
+    (body(rows(1), Operation=[OPERATION] * 2), "InvalidArgument", "A batch has one Operation."),
+    (body(rows(1), QueueId="p" + "0" * 32), "QueueNotFound", "The queue does not exist."),
+    (body(rows(1), Manifest={"Object": "x"}), "InvalidContent", "A batch whose rows follow has no Manifest."),
     (
         body(rows(2), Operation=OPERATION | {"Output": OUTPUT | {"AuObject": "o"}}),
         "InvalidArgument",
+        "Row 1: The row needs Output.AuObject, or the batch ${jobid} in it.",
     ),
 ]
 
 
-@pytest.mark.parametrize(("content", "code"), WRONG, ids=[str(number) for number in range(len(WRONG))])
-def test_a_wrong_batch_is_refused_whole(server, content, code):
-    """A batch with anything wrong in it is refused, and none of its rows is stored."""
+@pytest.mark.parametrize(
+    ("content", "code", "words"), WRONG, ids=[str(number) for number in range(len(WRONG))]
+)
+def test_a_wrong_batch_is_refused_whole(server, content, code, words):
+    """A batch with anything wrong in it is refused for what is wrong, and none of its rows is stored."""
     refused = post(server.client, content)
     assert (400, code) == (refused["status"], refused["Code"])
+    assert refused["Message"].startswith(words)
     assert "0" == ask(server, "GET", "/batches")["TotalCount"]
     assert [] == server.store.batches.with_pending_rows()
 

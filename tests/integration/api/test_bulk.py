@@ -114,11 +114,21 @@ def test_callbacks_are_sent_by_a_filter(server):
 
 
 @pytest.mark.parametrize(
-    "query", ["prefix=a", "states=Lost", "level=3", "dryRun=maybe", "states=Success", "size=1", "nextToken=x"]
+    ("query", "words"),
+    [
+        ("prefix=a", "prefix is not a parameter of this operation."),
+        ("states=Lost", "states must be All or a list of"),
+        ("level=3", "level must be a whole number from 0 to 2."),
+        ("dryRun=maybe", "dryRun must be one of true, false."),
+        ("states=Success", "states must hold one of Pause, Running, Submitted."),
+        ("size=1", "size is not a parameter of this operation."),
+        ("nextToken=x", "nextToken is not one that a list returned."),
+    ],
 )
-def test_a_filter_that_is_not_understood_changes_nothing(server, query):
-    """A misspelt parameter or value, which would mean other jobs, is refused."""
+def test_a_filter_that_is_not_understood_changes_nothing(server, query, words):
+    """A misspelt parameter or value, which would mean other jobs, is refused by name."""
     submit(server)
     answer = server.client.post(f"/bulk/jobs/cancel?{query}", "")
     assert "InvalidArgument" == answer.code
+    assert words in answer.body.decode()
     assert 1 == count(server, State.SUBMITTED)

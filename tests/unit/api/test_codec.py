@@ -123,20 +123,52 @@ HOSTILE_JSON = {
 }
 
 
+NOT_UTF8 = "is not UTF-8"
+REFUSALS = {
+    "wrong root": "is not Request",
+    "namespace": "is not Request",
+    "text in the root": "Request holds text instead of elements",
+    "mixed": "Request mixes text and elements",
+    "entity bomb": "declarations and entities are not allowed",
+    "external entity": "declarations and entities are not allowed",
+    "external subset": "declarations and entities are not allowed",
+    "NUL": NOT_UTF8,
+    "not UTF-8": NOT_UTF8,
+    "UTF-16": NOT_UTF8,
+    "mark and UTF-16": "declares an encoding other than UTF-8",
+    "UTF-7": "declares an encoding other than UTF-8",
+    "latin-1": "declares an encoding other than UTF-8",
+    "deep": "nested too deeply",
+    "many fields": "too many fields",
+}
+"""What is said of a body; of those of `utf-…` that they are not UTF-8, of the rest what lxml says."""
+REFUSALS_JSON = {
+    "list": "is not a JSON object",
+    "text": "is not a JSON object",
+    "deep": "nested too deeply",
+    "list of lists": "A list holds a list",
+    "NUL": "characters that are not allowed",
+    "surrogate": "characters that are not allowed",
+    "many fields": "too many fields",
+    "not UTF-8": NOT_UTF8,
+}
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_xml(name: str) -> None:
-    """Each kind of bad XML is refused at once as InvalidContent."""
+    """Each kind of bad XML is refused at once as InvalidContent, and the message says what is wrong."""
+    words = REFUSALS.get(name, NOT_UTF8 if name.startswith("utf-") else "is not well-formed XML")
     began = time.process_time()
-    with pytest.raises(InvalidContent):
+    with pytest.raises(InvalidContent, match=words):
         parse(HOSTILE[name], "application/xml")
     assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("name", HOSTILE_JSON)
 def test_hostile_json(name: str) -> None:
-    """Each kind of bad JSON is refused at once as InvalidContent."""
+    """Each kind of bad JSON is refused at once as InvalidContent, and the message says what is wrong."""
     began = time.process_time()
-    with pytest.raises(InvalidContent):
+    with pytest.raises(InvalidContent, match=REFUSALS_JSON.get(name, "is not well-formed JSON")):
         parse(HOSTILE_JSON[name], JSON)
     assert time.process_time() - began < 1
 

@@ -83,7 +83,7 @@ def test_any_host() -> None:
     table = HostTable(Settings(hosts={"*": HostRoute(bucket="b-1", region="r")}, regions=("ap-x",)))
     assert ResolvedHost("r", "b-1") == table.resolve("any.name:99")
     assert ResolvedHost("ap-x", "media-1") == table.resolve("media-1.ci.ap-x.myqcloud.com")
-    with pytest.raises(InvalidHost):
+    with pytest.raises(InvalidHost, match="The region ap-y is not served here"):
         table.resolve("media-1.ci.ap-y.myqcloud.com")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 from stemline.jobs.audio import CODECS, SAMPLERATES, check_audio
@@ -55,3 +58,25 @@ def test_music_mode() -> None:
     mode = AudioMode.MUSIC_MODE
     assert {"mp3", "wav", "aac"} == {codec for codec in CODECS if accepted(mode, codec=codec)}
     assert accepted(mode, codec="mp3", samplerate=1, bitrate=99999, channels=77)
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "refusal"),
+    [
+        (AudioMode.IS_AUDIO, {"codec": "ogg"}, "AudioConfig.Codec must be one of aac, mp3, flac, amr, wav."),
+        (AudioMode.MUSIC_MODE, {"codec": "amr"}, "With MusicMode, AudioConfig.Codec must be one of aac, mp3"),
+        (
+            AudioMode.IS_AUDIO,
+            {"codec": "amr", "samplerate": 44_100},
+            "Samplerate for amr must be one of 8000",
+        ),
+        (AudioMode.IS_AUDIO, {"codec": "mp3", "channels": 6}, "Channels for mp3 must be one of 1, 2."),
+        (AudioMode.IS_AUDIO, {"codec": "mp3", "bitrate": 7}, "Bitrate must be 8 to 1000 kbit/s."),
+        (AudioMode.IS_AUDIO, {"codec": "flac", "bit_depth": 32}, "BitDepth must be one of 16, 24 for flac."),
+        (AudioMode.IS_AUDIO, {"codec": "mp3", "bit_depth": 16}, "BitDepth does not apply for mp3."),
+    ],
+)
+def test_a_refusal_names_what_is_allowed(mode: AudioMode, values: dict[str, Any], refusal: str) -> None:
+    """It names the field, the codec and the values that it may have."""
+    with pytest.raises(RequestRefused, match=re.escape(refusal)):
+        check_audio(mode, AudioConfig(**values))
