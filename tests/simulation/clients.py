@@ -171,16 +171,19 @@ class Clients:
 
     def _retry(self, job_id: str) -> None:
         """Retry a job once it has failed or was cancelled."""
-        if not self._look(lambda: self._state(job_id) in _ENDED):
-            return
-        if self._state(job_id) not in _RETRIABLE:
-            return
         key = f"retry-{job_id}"
-        answer = self._network.insist("POST", f"/jobs/{job_id}/retry", key=key)
-        if answer.status != 200:
-            self._fault(f"a retry was refused: {answer}")
-            return
-        self._seen.origins[self._accepted(answer, key)] = job_id
+        while True:
+            if not self._look(lambda: self._state(job_id) in _ENDED):
+                return
+            if self._state(job_id) not in _RETRIABLE:
+                return
+            answer = self._network.insist("POST", f"/jobs/{job_id}/retry", key=key)
+            if answer.status == 200:
+                self._seen.origins[self._accepted(answer, key)] = job_id
+                return
+            if self._state(job_id) in _ENDED:
+                self._fault(f"a retry was refused: {answer}")
+                return  # otherwise a failover undid an end that was shown before it was confirmed
 
     def _look(self, is_over: Callable[[], bool]) -> bool:
         """Look from time to time; return whether it is over."""

@@ -48,7 +48,7 @@ class KeptRuns:
             return
         with self._locked():
             found = {"seed": seed, "runs": runs, "steps": steps, "cpu_s": round(cpu_s, 1)}
-            self._write([*self._read(), {**about_run(), **found}])
+            self._write(_joined([*self._read(), {**about_run(), **found}]))
 
     def _read(self) -> list[dict[str, Any]]:
         return runs_of_version(self._name, self._folder) if self._name else []
@@ -60,7 +60,7 @@ class KeptRuns:
         report.add("steps", [total["steps"]], unit="", label="steps without a broken promise")
         report.add("runs", [total["runs"]], unit="", label="runs")
         report.add("cpu", [total["cpu_s"]], unit="s", label="processor time, without that of a real Valkey")
-        report.table("runs", _HEAD, [_row(run) for run in sorted(_joined(kept), key=lambda run: run["seed"])])
+        report.table("runs", _HEAD, [_row(run) for run in kept])
         report.write(self._folder)
 
     @contextmanager
@@ -72,7 +72,7 @@ class KeptRuns:
 
 
 def _joined(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry for runs of one commit whose seeds follow each other."""
+    """Return the runs by seed, with one entry for those of one commit whose seeds follow each other."""
     joined: list[dict[str, Any]] = []
     for run in sorted(kept, key=lambda run: run["seed"]):
         last = joined[-1] if joined else None

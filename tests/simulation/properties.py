@@ -33,6 +33,8 @@ class Properties:
         self._looked_at: tuple[int, ...] = ()
         self._is_settled = False
         """Whether all work was done when it was looked at."""
+        self._succeeded: dict[str, int | None] = {}
+        """When each job succeeded, which a repeated call of the worker does not change."""
         self._batches = BatchProperties(self._store, world.seen)
         world.server.listeners.append(self._ran)
 
@@ -93,8 +95,9 @@ class Properties:
     def _on_finish(self, args: Sequence[str], answer: Any) -> None:
         if answer[0] == "ok" and args[4] == State.SUCCESS:
             job = self._store.jobs.find(args[2])
-            if job is None or job.state is not State.SUCCESS:
+            if job is None or job.state is not State.SUCCESS or self._succeeded.get(job.id) == job.ended:
                 return
+            self._succeeded[job.id] = job.ended
             if wrong := self._wrong_stems(job) or self._batches.succeeded(job):
                 self._fault(f"at its Success, {wrong}")
             if self._ran_too_long(job):
