@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -200,10 +200,25 @@ def separate(
                 track=audio_track,
             )
 
+    _separate_each(
+        files, run, lambda file, report: print_report(file.path, report, codec, bitrate, as_json=as_json)
+    )
+
+
+def _separate_each(
+    files: Sequence[SourceFile],
+    separate_one: Callable[[SourceFile], Report],
+    print_one: Callable[[SourceFile, Report], None],
+) -> None:
+    """Separate files one after the other; of several, one that cannot be separated does not end the others.
+
+    Raises:
+        SystemExit: one of several could not be separated.
+    """
     failed = 0
     for file in files:
         try:
-            report = run(file)
+            report = separate_one(file)
         except click.ClickException as error:
             if len(files) == 1:
                 raise
@@ -217,7 +232,7 @@ def separate(
             click.echo(f"{printable(str(file.path))}: {ended.message}", err=True)
             hint(ended.hint)
         else:
-            print_report(file.path, report, codec, bitrate, as_json=as_json)
+            print_one(file, report)
     if len(files) > 1:
         click.echo(f"{len(files) - failed} of {len(files)} files separated", err=True)
     if failed:

@@ -107,8 +107,8 @@ def submit(
     """
     from stemline.cli.refusals import check_options
     from stemline.cli.sources import is_many, key_of
-    from stemline.cli.submit_many import Many, submit_many
-    from stemline.cli.submit_one import One, submit_one, try_one
+    from stemline.cli.submit_many import ManyTracks, submit_many
+    from stemline.cli.submit_one import OneTrack, submit_one, try_one
 
     parameters = {
         **parameters_of(options, template=template),
@@ -133,7 +133,7 @@ def submit(
                     "--not-before and --deadline are for one source: a later run would differ"
                 )
             check_options(client, parameters)
-            many = Many(
+            many = ManyTracks(
                 sources=sources,
                 folder=output,
                 pattern=pattern,
@@ -161,7 +161,7 @@ def submit(
     with connection.open(budget_s=60) as client:
         key_of(client, sources[0])  # what is nowhere is said first
         check_options(client, parameters)
-        one = One(
+        one = OneTrack(
             source=sources[0],
             folder=output or Path(),
             pattern=pattern,

@@ -26,8 +26,8 @@ _AGAIN: Final = "run the same command again to go on"
 
 
 @dataclass(frozen=True, slots=True)
-class Many:
-    """What the user asks for."""
+class ManyTracks:
+    """What the user asks for of many tracks."""
 
     sources: Sequence[str]
     folder: Path
@@ -46,7 +46,7 @@ class Many:
     as_json: bool
 
 
-def submit_many(client: Client, many: Many) -> None:
+def submit_many(client: Client, many: ManyTracks) -> None:
     """Do it, and end the command with the status that docs/cli.md promises."""
     from stemline.cli.fetch import check_folder
     from stemline.cli.plan import print_plan
@@ -90,7 +90,7 @@ def submit_many(client: Client, many: Many) -> None:
         _end(runner, many, interrupted=interrupted, fault=fault)
 
 
-def _check_places(many: Many, tracks: Sequence[Track], entries: Mapping[str, Entry]) -> list[Track]:
+def _check_places(many: ManyTracks, tracks: Sequence[Track], entries: Mapping[str, Entry]) -> list[Track]:
     """Return the tracks that are left, whose stems replace nothing.
 
     Raises:
@@ -141,7 +141,7 @@ def _run(runner: Runner) -> tuple[bool, Exception | None]:
     return False, None
 
 
-def _end(runner: Runner, many: Many, *, interrupted: bool, fault: Exception | None) -> None:
+def _end(runner: Runner, many: ManyTracks, *, interrupted: bool, fault: Exception | None) -> None:
     """Say what the run came to, whatever ended it, and end the command with its status."""
     from stemline.cli.refusals import refused
     from stemline.cli.summary import print_summary, write_summary

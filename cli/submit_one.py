@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class One:
-    """What the user asks for."""
+class OneTrack:
+    """What the user asks for of one track."""
 
     source: str
     """A file of this machine, a key of the bucket, or ``s3://BUCKET/KEY``."""
@@ -44,7 +44,7 @@ class One:
     """Whether stems may replace files."""
 
 
-def submit_one(client: Client, one: One, *, as_json: bool) -> None:
+def submit_one(client: Client, one: OneTrack, *, as_json: bool) -> None:
     """Do it, and end the command with the status that docs/cli.md promises."""
     from stemline.cli.fetch import fetches
     from stemline.client import ClientError, JobEnded
@@ -78,7 +78,7 @@ def submit_one(client: Client, one: One, *, as_json: bool) -> None:
         hint(f"{fetches(run.job.id, one.folder, wait=True)} fetches its stems")
 
 
-def _check_place(one: One, *, keep: bool = True) -> None:
+def _check_place(one: OneTrack, *, keep: bool = True) -> None:
     """Check that stems could be put where they are to go, before anything is sent.
 
     Args:
@@ -97,7 +97,7 @@ def _check_place(one: One, *, keep: bool = True) -> None:
             _check_free(one)
 
 
-def try_one(client: Client, one: One) -> None:
+def try_one(client: Client, one: OneTrack) -> None:
     """Print what would become of a file or an object, as JSON; nothing is uploaded or submitted.
 
     An object is looked at by a worker. A file is read here, with the packages of ``stemline[worker]``;
@@ -146,7 +146,7 @@ class _Run:
         files: of the stems that were fetched.
     """
 
-    def __init__(self, client: Client, one: One, progress: JobProgress) -> None:
+    def __init__(self, client: Client, one: OneTrack, progress: JobProgress) -> None:
         self._client = client
         self._one = one
         self._progress = progress
@@ -213,7 +213,7 @@ class _Run:
             yield moved
 
 
-def _check_free(one: One) -> None:
+def _check_free(one: OneTrack) -> None:
     """Check, before anything is sent, that the stems replace no file.
 
     Raises:
