@@ -140,6 +140,7 @@ async def _receive(request: Request, share: BodyShare | None, *, streams: bool =
         request_id=request.scope["state"]["request_id"],
         host=host,
         principal=principal,
+        params=signed.params,
         query=_query(signed.params),
         headers=request.headers,
         body=body,

@@ -79,7 +79,7 @@ async def send_callbacks_where(context: WriteContext, request: Request) -> Respo
 
 
 def _send(context: RequestContext) -> Response:
-    query = queries.read_strictly(queries.BULK_CALLBACKS, context.query)
+    query = queries.read_strictly(queries.BULK_CALLBACKS, context.params)
     dry_run = query.pop("dry_run") == "true"
     which, outbox = DeliveryFilter(**query), context.store.outbox
     if dry_run:
@@ -94,7 +94,7 @@ def _jobs(context: RequestContext, possible: frozenset[State]) -> tuple[JobFilte
     Raises:
         RequestRefused: a parameter is unknown or not valid, or only jobs are meant that cannot be changed so.
     """
-    query: dict[str, Any] = queries.read_strictly(queries.BULK_JOBS, context.query)
+    query: dict[str, Any] = queries.read_strictly(queries.BULK_JOBS, context.params)
     dry_run = query.pop("dry_run") == "true"
     states = (query.pop("states", None) or possible) & possible
     if not states:

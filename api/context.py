@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -49,8 +49,10 @@ class RequestContext:
     request_id: str
     host: ResolvedHost
     principal: Principal
+    params: Sequence[tuple[str, str]]
+    """Query parameters as they were given."""
     query: Mapping[str, str]
-    """Names in lower case; parameters with an empty value are left out."""
+    """The same with names in lower case; those with an empty value are left out."""
     headers: Mapping[str, str]
     body: bytes
     json: bool

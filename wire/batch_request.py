@@ -9,6 +9,7 @@ from typing import Any, Final
 from stemline.jobs.batch import Row
 from stemline.jobs.errors import InvalidContent, RequestRefused
 from stemline.jobs.job import JobSpec
+from stemline.jobs.separation import Track
 from stemline.wire.additions import BATCH_ROW
 from stemline.wire.codec import JSON, Tree, parse
 from stemline.wire.elements import REQUEST, Element, Table
@@ -28,6 +29,7 @@ BATCH_REQUEST = Table(
 """The first line, or the whole body where a manifest has the rows."""
 _OWN = Table("", _NAME, _MANIFEST)
 _ROW_NAMES = frozenset(row.name for row in BATCH_ROW.elements)
+_OUTPUT_NAMES = frozenset(track.value for track in Track)
 
 
 def read_batch(fields: Tree) -> tuple[dict[str, Any], Tree]:
@@ -55,6 +57,8 @@ def read_row(line: bytes, spec: JobSpec) -> Row:
     if set(fields) - _ROW_NAMES:
         # The name is not repeated: a manifest may be an object that whoever submits may not read.
         raise RequestRefused(f"A row has no elements other than {', '.join(sorted(_ROW_NAMES))}.")
+    if isinstance(named := fields.get("Output"), dict) and set(named) - _OUTPUT_NAMES:
+        raise RequestRefused("Output of a row names objects; the batch has their bucket.")
     given = BATCH_ROW.read(fields)
     outputs: Mapping[str, str] = given.get("outputs", {})
     row = Row(given["object"], given.get("user_data"), tuple(outputs.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from stemline.wire.kinds import (
     split,
 )
 from stemline.wire.signature import FIELDS, TOKEN_NAMES
+from stemline.wire.signature import spelled as spelled_name
 
 MAX_IDS = 10
 SPEECH_CATEGORIES = frozenset({"", "all", "cateall", QUEUE_TYPE.lower()})
@@ -195,15 +196,27 @@ BULK_CALLBACKS = Table("", *CALLBACKS.elements[:3], _DRY_RUN)
 _SIGNATURE = frozenset({"sign", "additions", *FIELDS, *TOKEN_NAMES})
 
 
-def read_strictly(table: Table, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of parameters; one that is not in the table would widen what is changed.
+def read_strictly(table: Table, params: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return the values of parameters; to ignore one would change more than is meant.
+
+    Args:
+        table: of the parameters.
+        params: names and values as they were given.
 
     Raises:
-        RequestRefused: a parameter is unknown or not valid; says which.
+        RequestRefused: a parameter is unknown, empty, given twice or not valid; says which.
     """
-    known = {row.name.lower() for row in table.elements} | _SIGNATURE
-    if wrong := sorted(set(query) - known):
-        raise RequestRefused(f"{wrong[0]} is not a parameter of this operation.")
+    known = {row.name.lower(): row.name for row in table.elements}
+    query: dict[str, str] = {}
+    for name, value in params:
+        lower = spelled_name(name)
+        if lower in _SIGNATURE:
+            continue
+        if lower not in known:
+            raise RequestRefused(f"{name} is not a parameter of this operation.")
+        if not value.strip() or lower in query:
+            raise RequestRefused(f"{known[lower]} must be given once, with a value, or left out.")
+        query[lower] = value
     return table.read_parameters(query)
 
 

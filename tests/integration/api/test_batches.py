@@ -257,6 +257,10 @@ WRONG: list[tuple[bytes, str, str]] = [
         "InvalidArgument",
         "Row 1: An output name ends with /, which names a folder.",
     ),
+    *(
+        (body([{"Object": "in/a", "Output": {name: "x"}}]), "InvalidArgument", "Row 1: Output of a row names")
+        for name in ("Bucket", "Region", "auobject")
+    ),
     (body(rows(1)) + b"\n{", "InvalidContent", "Row 2: The request body is not well-formed JSON"),
     (body([{"Object": "in/" + "a" * 20_000}]), "InvalidContent", "A line is longer than 16384 bytes."),
     (body(rows(1), Operation=[OPERATION] * 2), "InvalidArgument", "A batch has one Operation."),
@@ -339,6 +343,7 @@ SECRET_LINES = [
     b'{"Object": "in/a", "UserData": ["hunter2", "x"]}',
     b'{"Object": "in/a", "Output": {"AuObject": "hunter2/"}}',
     b'{"Object": "in/a", "Output": "hunter2"}',
+    b'{"Object": "in/a", "Output": {"hunter2": "x"}}',
     b'{"hunter2": {"hunter2": ["hunter2", ["hunter2"]]}}',
     b"hunter2=x",
     b'["hunter2"]',

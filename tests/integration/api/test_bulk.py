@@ -113,6 +113,9 @@ def test_callbacks_are_sent_by_a_filter(server):
     assert 3 == len(server.store.outbox.due())
 
 
+ONCE = "must be given once, with a value, or left out."
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [
@@ -123,10 +126,19 @@ def test_callbacks_are_sent_by_a_filter(server):
         ("states=Success", "states must hold one of Pause, Running, Submitted."),
         ("size=1", "size is not a parameter of this operation."),
         ("nextToken=x", "nextToken is not one that a list returned."),
+        *(
+            (f"{name}=", f"{name} {ONCE}")
+            for name in ("batchId", "queueId", "inputPrefix", "level", "states")
+        ),
+        ("batchid=%20", f"batchId {ONCE}"),
+        ("inputPrefix", f"inputPrefix {ONCE}"),
+        ("dryRun=&level=1", f"dryRun {ONCE}"),
+        ("inputPrefix=in&InputPrefix=out", f"inputPrefix {ONCE}"),
+        ("dryRun=0&dryRun=1", f"dryRun {ONCE}"),
     ],
 )
 def test_a_filter_that_is_not_understood_changes_nothing(server, query, words):
-    """A misspelt parameter or value, which would mean other jobs, is refused by name."""
+    """What would mean other jobs is refused by name: misspelt, left empty by a script, or given twice."""
     submit(server)
     answer = server.client.post(f"/bulk/jobs/cancel?{query}", "")
     assert "InvalidArgument" == answer.code
