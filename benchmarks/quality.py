@@ -35,8 +35,9 @@ from benchmarks.mixes import SECONDS, mixes
 from benchmarks.report import Report, digests
 from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
-from stemline.models.loading import load_mask_engine
+from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
+from stemline.separation.engine import Engine
 from stemline.separation.extension import Extension
 from stemline.separation.network import SAMPLE_RATE
 from stemline.separation.separator import Separator
@@ -67,7 +68,8 @@ Scores = dict[tuple[str, str, str], dict[str, float]]
 
 def prepare(folder: Path, only: str | None) -> None:
     """Write every mix and what Stemline makes of it."""
-    engine = load_mask_engine("2stems")
+    engine = load_engine("2stems")
+    assert isinstance(engine, Engine)
     for mix in mixes():
         if only is not None and only not in mix.name:
             continue

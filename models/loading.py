@@ -6,14 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stemline.models.card import Card, Kind
 from stemline.models.catalogue import model_named
 from stemline.models.library import card_named, members
 from stemline.models.weights import WeightStore, sha256
 from stemline.separation.cpus import available_cpus
-from stemline.separation.engine import DEVICES, ENGINES, Engine, LoadedEngine
+from stemline.separation.engine import DEVICES, ENGINES, LoadedEngine
 from stemline.separation.errors import OptionError
 
 
@@ -62,18 +62,6 @@ def load_engine(
     if card.format == "spleeter":
         return _load_spleeter(card, store, options)
     return _load(card, store, options, member)
-
-
-def load_mask_engine(model_name: str, **options: Any) -> Engine:
-    """Load one of Spleeter's models; see `load_engine`.
-
-    Raises:
-        OptionError: The model is another.
-    """
-    loaded = load_engine(model_name, **options)
-    if not isinstance(loaded, Engine):
-        raise OptionError(f"{model_name} is none of Spleeter's models.")
-    return loaded
 
 
 class _Options(NamedTuple):

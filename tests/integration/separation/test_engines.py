@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.models.loading import load_engine, load_mask_engine
+from stemline.models.loading import load_engine
 from stemline.separation.engine import Engine
 from stemline.separation.errors import DeviceError, OptionError, WeightsCorrupt, WeightsMissing
 from stemline.separation.extension import Extension
@@ -17,6 +17,7 @@ from stemline.separation.separator import Separator
 from tests.golden import song
 from tests.golden.excerpts import excerpt
 from tests.golden.fixtures import golden, weights_2stems
+from tests.support.engines import mask_engine
 
 __all__ = ["golden", "weights_2stems"]  # imported so that the module also runs without its conftest
 
@@ -31,7 +32,7 @@ def engine_name(request) -> str:
 
 @pytest.fixture(scope="module")
 def engine(engine_name: str, weights_2stems: Path) -> Engine:
-    return load_mask_engine("2stems", engine=engine_name)
+    return mask_engine("2stems", engine=engine_name)
 
 
 @pytest.fixture(scope="module")

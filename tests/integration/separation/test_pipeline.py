@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemline.models.loading import load_mask_engine
 from stemline.separation.engine import Engine
 from stemline.separation.errors import (
     Cancelled,
@@ -29,7 +28,7 @@ from stemline.separation.separator import Separator
 from stemline.testing.processes import eventually
 from tests.golden import song
 from tests.paths import REPOSITORY
-from tests.support.engines import LoudnessMasks
+from tests.support.engines import LoudnessMasks, mask_engine
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +38,7 @@ NAMES = ("vocals", "accompaniment")
 
 @pytest.fixture(scope="module")
 def engine(weights_2stems) -> Engine:
-    return load_mask_engine("2stems")
+    return mask_engine("2stems")
 
 
 def earlier_stems(folder: Path) -> dict[str, bytes]:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from stemline.models.catalogue import MODELS
-from stemline.models.loading import load_mask_engine
 from stemline.separation import stft
 from stemline.separation.engine import Engine
 from stemline.separation.errors import OptionError
@@ -19,7 +18,7 @@ from stemline.separation.network import FRAME, HOP, NETWORK_BINS, SEGMENT_FRAMES
 from stemline.separation.separator import Separator
 from stemline.testing.processes import eventually
 from tests.golden import song
-from tests.support.engines import LoudnessMasks
+from tests.support.engines import LoudnessMasks, mask_engine
 from tests.support.rounds import rounds
 
 pytestmark = pytest.mark.slow
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def engine(weights_2stems) -> Engine:
-    return load_mask_engine("2stems")
+    return mask_engine("2stems")
 
 
 @pytest.fixture(scope="module")

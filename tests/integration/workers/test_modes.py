@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from stemline.models.catalogue import MODELS
 from stemline.models.graph import build_graph
-from stemline.models.loading import load_mask_engine
 from stemline.runtime.store import open_store
 from stemline.runtime.telemetry import Tracer
 from stemline.separation.decoder import Decoder
@@ -39,6 +38,7 @@ from stemline.workers.separate import separate
 from stemline.workers.shutdown import Shutdown
 from tests.golden import seeded, song
 from tests.golden.fixtures import weights_2stems
+from tests.support.engines import mask_engine
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +111,7 @@ def engines(weights_2stems: Path) -> dict[str, Engine]:
         return build_graph(MODELS["4stems"], tensors, polyphase=polyphase).SerializeToString()
 
     return {
-        "2stems": load_mask_engine("2stems"),
+        "2stems": mask_engine("2stems"),
         "4stems": OnnxEngine(MODELS["4stems"], graph, device="cpu", threads=2),
     }
 

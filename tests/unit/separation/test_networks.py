@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stemline.models import installation
-from stemline.models.loading import load_engine, load_mask_engine
+from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import (
@@ -503,9 +503,7 @@ def test_one_segment_runs_at_a_time_unless_the_card_allows_more(store: WeightSto
     assert np.abs(separated(engine, mix)["vocals"] - 0.4 * mix).max() < 1e-5
 
 
-def test_only_spleeters_models_give_masks(store: WeightStore) -> None:
-    """What needs Spleeter's own masks, or its own engine, refuses other models."""
-    with pytest.raises(OptionError, match="none of Spleeter's"):
-        load_mask_engine("waveform", directory=store.directory)
-    with pytest.raises(OptionError, match="tensorflow"):
+def test_the_engine_of_spleeter_refuses_other_models(store: WeightStore) -> None:
+    """TensorFlow runs Spleeter's own networks alone; the refusal names the engine and the model."""
+    with pytest.raises(OptionError, match="The engine tensorflow runs Spleeter's models only, not waveform"):
         load_engine("waveform", engine="tensorflow", directory=store.directory)
