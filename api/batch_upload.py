@@ -115,7 +115,6 @@ def _begin(context: RequestContext, fields: Tree) -> tuple[BatchUpload, str | No
     """Check what the jobs have in common, and begin the batch; return also the key of its manifest."""
     store, tenant = context.store, context.tenant
     context.check_open()
-    context.watch_budget()
     context.check_budget()  # before rows are stored; all of them are counted when the batch is complete
     own, job_fields = read_batch(fields)
     specs = job_specs(

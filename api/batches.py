@@ -31,8 +31,12 @@ async def create_batch(context: StreamContext, request: Request) -> Response:
         upload = await from_body(context, request)
     else:
         upload = await context.at_store(request, lambda: from_manifest(context))
-    batch = await run_in_threadpool(_known, context, upload.id)
-    return context.respond(views.BATCH_ANSWER, batch=batch)
+    return await run_in_threadpool(_accepted, context, upload.id)
+
+
+def _accepted(context: RequestContext, batch: str) -> Response:
+    context.watch_budget()
+    return context.respond(views.BATCH_ANSWER, batch=_known(context, batch))
 
 
 @router.get("/batches", name="list_batches")

@@ -14,7 +14,7 @@ from stemline.api.admission import WriteContext
 from stemline.api.context import RequestContext
 from stemline.api.jobs import RETRIABLE, again, check_queues
 from stemline.api.routing import Router
-from stemline.jobs.errors import QueueFull, RequestRefused
+from stemline.jobs.errors import RequestRefused, StemlineError
 from stemline.jobs.states import WAITING, State
 from stemline.jobs.store import Counted, DeliveryFilter, JobFilter
 from stemline.wire import queries, views
@@ -58,9 +58,8 @@ def _retry(context: RequestContext) -> Response:
 def retry_all(context: RequestContext, which: JobFilter) -> Response:
     """Retry all jobs that match and were not retried yet."""
     which = replace(which, unretried=True, order="Asc", is_brief=True)
-    context.watch_budget()
 
-    def retry(_: object, page: JobFilter) -> Counted:
+    def retry(page: JobFilter) -> Counted:
         found = context.store.jobs.search(context.tenant, page)
         specs = [again(context, job) for job in found.items]
         if not specs:
@@ -69,7 +68,9 @@ def retry_all(context: RequestContext, which: JobFilter) -> Response:
         count = context.store.jobs.create_many(specs, unretried=True, budget=context.policy.budget)
         return Counted(count, found.cursor)
 
-    return _repeat(context, which, CHANGED_AT_ONCE, retry)
+    done = _all(which, CHANGED_AT_ONCE, retry)
+    context.watch_budget()
+    return _changed(context, done)
 
 
 @router.post("/bulk/callbacks/send", name="send_callbacks_where")
@@ -111,7 +112,10 @@ def _count(context: RequestContext, which: JobFilter) -> Response:
 
 
 def _repeat(context: RequestContext, which: JobFilter, size: int, change: Callable[..., Counted]) -> Response:
-    done = _all(which, size, lambda page: change(context.tenant, page))
+    return _changed(context, _all(which, size, lambda page: change(context.tenant, page)))
+
+
+def _changed(context: RequestContext, done: Counted) -> Response:
     return context.respond(views.BULK, matched=done.jobs, changed=done.jobs, cursor=done.cursor)
 
 
@@ -121,7 +125,7 @@ def _all(which: JobFilter, size: int, change: Callable[[JobFilter], Counted]) ->
     while True:
         try:
             part = change(replace(which, size=size, cursor=cursor))
-        except QueueFull:
+        except StemlineError:  # the queue is full, the budget spent, the store away, a job may not be changed
             if not jobs:
                 raise
             return Counted(jobs, cursor)  # what is done is said; the rest can be asked for again

@@ -19,7 +19,7 @@ from stemline.api.bodies import BodyShare
 from stemline.api.credentials import Principal
 from stemline.api.hosts import ResolvedHost
 from stemline.api.services import Services
-from stemline.jobs.errors import AsrBucketUnBinded, InvalidContent, RequestReplayed
+from stemline.jobs.errors import AsrBucketUnBinded, InvalidContent, RequestReplayed, StoreUnavailable
 from stemline.jobs.policy import Operation, Policy
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.store import Store
@@ -207,15 +207,18 @@ class RequestContext:
             self.policy.check_budget(self.store.usage.spent(self.principal.id), jobs)
 
     def watch_budget(self) -> None:
-        """Say that the budget of the credential is nearly spent, if it is; the store refuses what is over."""
+        """Say that the budget is nearly spent, if it is now, the jobs of this request included."""
         if self.policy.budget == NO_BUDGET:
             return
-        share = self.policy.budget.share(self.store.usage.spent(self.principal.id))
-        if not WARNED_SHARE <= share < 1:
+        try:
+            share = self.policy.budget.share(self.store.usage.spent(self.principal.id))
+            if share < WARNED_SHARE:
+                return
+            percent = int(share * 100)
+            self.store.usage.warn(self.tenant, self.principal.id, percent)
+        except StoreUnavailable:  # the jobs are stored, and answered in any case
             return
-        percent = int(share * 100)
         log.warning("budget.nearly_spent", percent=percent)
-        self.store.usage.warn(self.tenant, self.principal.id, percent)
         self.budget_percent.append(percent)
 
     def is_still_allowed(self) -> bool:

@@ -101,7 +101,6 @@ def _create(context: RequestContext) -> Steps[list[Job]]:
         if before is None:
             raise
         return _as_answered(before)
-    context.watch_budget()
     with context.services.tracer.span(
         "submit", _trace(context), kind=SpanKind.SERVER, request_id=context.request_id
     ) as span:
@@ -109,6 +108,7 @@ def _create(context: RequestContext) -> Steps[list[Job]]:
             specs = [replace(spec, trace=trace) for spec in specs]
         jobs = yield Submission(specs, idempotency, context.new_queue, context.policy.budget)
         annotate(span, jobs=[job.id for job in jobs])
+    context.watch_budget()
     return _as_answered(jobs)
 
 
@@ -188,11 +188,11 @@ def retry_jobs(context: WriteContext, ids: str) -> Response:
             raise IllegalTransition(f"The job {job_id} is {job.state} and cannot be retried.")
         specs.append(again(context, job))
     check_queues(context, {spec.queue_id for spec in specs})
-    context.watch_budget()
     key = queries.RETRY_HEADERS.read_parameters(context.headers).get("key")
     # The body is empty: requests differ by their paths.
     idempotency = Idempotency(key, hashlib.sha256(f"retry {ids}".encode()).hexdigest()) if key else None
     jobs = context.store.jobs.create(specs, idempotency=idempotency, budget=context.policy.budget)
+    context.watch_budget()
     return context.respond(views.CREATED_JOBS, items=jobs)
 
 

@@ -20,7 +20,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.jobs.usage import DAY_US, Budget, Usage
 from stemline.runtime.settings import Credential
 from stemline.testing.api_server import CREDENTIAL, ApiServer, finish
-from stemline.testing.client import Client, submission
+from stemline.testing.client import BUCKET, REGION, Client, submission
 from stemline.wire.additions import EVENT
 from stemline.wire.elements import Document
 from tests.support.logs import captured_logs
@@ -145,7 +145,45 @@ def test_a_budget_warns_before_it_is_spent(serve):
         for _ in range(10):
             submit(client)
     warned = [line["percent"] for line in logs if line["event"] == "budget.nearly_spent"]
-    assert [90] == warned
+    assert [90, 100] == warned
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_budget_of_few_jobs_warns_too(serve, jobs):
+    """The request that takes the last job says so; before it, not so much was spent that one had to."""
+    limited = Credential(secret_id="AKIDLIMITED", secret_key="k" * 20, daily_jobs=jobs)
+    client = Client(serve(credentials=(limited,)).port, secret_id="AKIDLIMITED", secret_key="k" * 20)
+    answers = [client.post("/jobs", submission()) for _ in range(jobs)]
+    found = [answer.headers.get("x-stemline-budget-percent") for answer in answers]
+    assert [None] * (jobs - 1) + ["100"] == found
+
+
+def test_a_batch_counts_in_what_its_answer_says_of_a_budget(serve):
+    """Its rows are counted when it is accepted, and its answer warns."""
+    limited = Credential(secret_id="AKIDLIMITED", secret_key="k" * 20, daily_jobs=20)
+    client = Client(serve(credentials=(limited,)).port, secret_id="AKIDLIMITED", secret_key="k" * 20)
+    output = {"Region": REGION, "Bucket": BUCKET, "AuObject": "out/${jobid}"}
+    separate = {"AudioMode": "IsAudio", "AudioConfig": {"Codec": "mp3"}}
+    first = {"Tag": "VoiceSeparate", "Operation": {"VoiceSeparate": separate, "Output": output}}
+    lines = [first, *({"Object": f"in/{number}"} for number in range(19))]
+    content = "\n".join(json.dumps(line) for line in lines)
+    answer = client.request("POST", "/batches", content.encode(), {"content-type": "application/x-ndjson"})
+    assert (200, "95") == (answer.status, answer.headers.get("x-stemline-budget-percent"))
+
+
+def test_a_bulk_retry_says_what_it_did_before_the_budget_was_spent(serve, monkeypatch):
+    """The answer has the number and where to go on; the next request is refused."""
+    monkeypatch.setattr("stemline.api.bulk.CHANGED_AT_ONCE", 2)
+    limited = Credential(secret_id="AKIDLIMITED", secret_key="k" * 20, daily_jobs=3)
+    server = serve(credentials=(CREDENTIAL, limited))
+    for _ in range(5):
+        submit(server.client)
+    server.client.post("/bulk/jobs/cancel", "")
+    client = Client(server.port, secret_id="AKIDLIMITED", secret_key="k" * 20)
+    answer = json.loads(client.request("POST", "/bulk/jobs/retry", headers=JSON).body)
+    assert "2" == answer["ChangedCount"]
+    refused = client.request("POST", f"/bulk/jobs/retry?nextToken={answer['NextToken']}")
+    assert "BudgetExceeded" == refused.code
 
 
 def nearly_spent(serve) -> tuple[ApiServer, Client]:
@@ -167,7 +205,7 @@ def test_the_answer_warns_of_a_budget(serve):
     answer = client.post("/jobs?dryRun=true&additions=1", "<Request/>")
     assert "x-stemline-budget-percent" not in answer.headers  # refused before
     plain = client.post("/jobs", submission())
-    assert "90" == plain.headers["x-stemline-budget-percent"]
+    assert "100" == plain.headers["x-stemline-budget-percent"]
     assert b"BudgetPercent" not in plain.body
     other = server.client.post("/jobs", submission())
     assert "x-stemline-budget-percent" not in other.headers
@@ -180,7 +218,7 @@ def test_json_warns_of_a_budget(serve):
     job = server.store.jobs.claim("w", [0])
     server.store.jobs.fail(job, "InternalError", "it broke")
     answer = client.request("POST", f"/jobs/{job.id}/retry", headers=JSON)
-    assert "90" == json.loads(answer.body)["BudgetPercent"]
+    assert "100" == json.loads(answer.body)["BudgetPercent"]
 
 
 @pytest.mark.shows("Budget, DailyJobs, DailyAudioSeconds")
@@ -195,7 +233,7 @@ def test_the_usage_shows_budgets(serve):
 def test_listeners_learn_once_that_a_budget_is_nearly_spent(serve):
     """One event a day informs the owner and who manages the bucket; other credentials do not see it."""
     server, client = nearly_spent(serve)
-    begin, _ = server.store.events.begin(TENANT)
+    begin = f"{server.store.now() // 1000 - 600_000}-0"
     submit(client)
     server.store.usage.warn(TENANT, "AKIDLIMITED", 95)
     found = [each for each in server.store.events.read(TENANT, begin) if each.kind == "budget"]
