@@ -6,7 +6,7 @@ import errno
 
 import click
 
-from stemline.cli.exits import CommandFailed
+from stemline.cli.exits import CommandFailed, check_output
 from stemline.cli.output import as_json, screen
 from stemline.cli.statuses import INTERRUPTED
 
@@ -63,3 +63,6 @@ def listen(
         except KeyboardInterrupt:
             notes.print("Stopped.")
             raise SystemExit(INTERRUPTED) from None
+        if listener.fault is not None:
+            check_output(listener.fault)
+            raise listener.fault

@@ -66,6 +66,8 @@ class Listener(ThreadingHTTPServer):
         super().__init__(address, _Handler)
         self._console = console
         self._behaviour = behaviour
+        self.fault: OSError | None = None
+        """Why no callback can be printed any more; then it listens no more."""
         self._seen: dict[str, None] = {}
         self._lock = threading.Lock()
 
@@ -79,7 +81,14 @@ class Listener(ThreadingHTTPServer):
         return self._behaviour.status, signature
 
     def show(self, path: str, headers: Mapping[str, str], body: bytes, status: int, signature: str) -> None:
-        """Print a callback that was answered."""
+        """Print a callback that was answered; stop if that is not possible."""
+        try:
+            self._show(path, headers, body, status, signature)
+        except OSError as error:
+            self.fault = error
+            self.shutdown()
+
+    def _show(self, path: str, headers: Mapping[str, str], body: bytes, status: int, signature: str) -> None:
         text, language = pretty(body)
         job, state = _find("JobId", text), _find("State", text)
         with self._lock:

@@ -221,11 +221,12 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None, *, as_j
     NAMES are names of models, by default 2stems. On that machine,
     `stemline models pull NAMES --from FILE` installs them.
     """
+    from stemline.cli.whole_files import whole_file
     from stemline.models.archive import pack
 
     store = _store(directory)
     folders = [(model, store.verified(model)) for model in _published_named(names or ("2stems",), store)]
-    with output.open("wb") as file:
+    with whole_file(output, "wb") as file:
         pack(folders, file)
     print_result(output, as_json=as_json, file=output, names=[model.name for model, _ in folders])
 

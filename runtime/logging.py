@@ -7,15 +7,17 @@ worker, ``request_id``, ``tenant``, ``operation`` in the API.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -47,7 +49,7 @@ def configure(
         from stemline.runtime.credentials import CredentialFiles  # noqa: PLC0415 - see above
 
         credentials = CredentialFiles.of(settings)
-    out = stream or sys.stderr
+    out = _lasting(stream or sys.stderr)
     level = logging.getLevelNamesMapping()[settings.logging.level.upper()]
     redaction = Redaction(secrets_of(settings), credentials.key_pairs.secrets, credentials.buckets.secrets)
     render = _render(redaction, console=settings.logging.format == "console", colors=out.isatty())
@@ -80,6 +82,32 @@ def configure(
     threading.excepthook = _log_thread_exception
 
 
+class _Lasting(io.TextIOBase):
+    """A stream to which writing never fails: a full disk of logs, or a reader that has gone, ends no work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, if the stream takes it."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush likewise."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Return whether lines go to a terminal."""
+        return self._stream.isatty()
+
+
+def _lasting(stream: TextIO) -> TextIO:
+    return cast("TextIO", _Lasting(stream))
+
+
 def configure_console(level: int = logging.WARNING) -> None:
     """Log as an interactive command does: only what matters, as text, on standard error."""
     structlog.configure(
@@ -89,7 +117,7 @@ def configure_console(level: int = logging.WARNING) -> None:
             *_render(Redaction(), console=True, colors=sys.stderr.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_lasting(sys.stderr)),
         cache_logger_on_first_use=False,
     )
 
@@ -102,7 +130,8 @@ def signal_safe_writer(settings: Settings) -> Callable[[str], None]:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         event = {"event": text.strip(), "level": "info", "timestamp": now}
         line = json.dumps(event) if as_json else f"{now} [info     ] {escape(event['event'])}"
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{line}\n".encode())
+        with suppress(OSError):
+            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{line}\n".encode())
 
     return write
 

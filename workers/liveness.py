@@ -7,6 +7,7 @@ A worker whose slots are all taken does not read; then a timer of the same event
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -39,9 +40,12 @@ class LivenessFile:
             return
         self._next = now + INTERVAL_S
         try:
-            # Always the same length, and less than a block: a reader never sees half of it. Cut, not rounded:
-            # a time to come would be one from before a reboot.
-            self._path.write_text(f"{int(now * 1000) / 1000:015.3f}\n")
+            # Always the same length, and less than a block: a reader never sees half of it, and a full disk
+            # takes it in the place of the last one. Cut, not rounded: a time to come would be one from before
+            # a reboot.
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o666)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(f"{int(now * 1000) / 1000:015.3f}\n")
         except OSError as error:
             if not self._failed:
                 log.warning("liveness.not_written", path=str(self._path), reason=error.strerror)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from stemline.separation.disk import is_full
 from stemline.separation.errors import DiskFull, DiskTooSmall
 from stemline.workers.scratch import attempt_folders
 
 _EXPECTED: Final = "expected"
 """An empty file in an attempt's folder, whose length is what the attempt will have written at its end."""
-_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class ScratchSpace:
@@ -67,7 +66,7 @@ class ScratchSpace:
         except DiskTooSmall:
             raise
         except (DiskFull, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _NO_SPACE:
+            if isinstance(error, OSError) and not is_full(error):
                 raise
             raise self.fault() from error
 

@@ -1,4 +1,4 @@
-"""prometheus_client: values shared between processes, chosen at run time, and of live processes only."""
+"""prometheus_client: values shared between processes, chosen at run time, of live processes only, on any disk."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Metric, multiprocess, values
+from prometheus_client import CollectorRegistry, Metric, mmap_dict, multiprocess, values
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_BYTES = 1 << 18
+"""Space of a new file: that of a thousand values and more."""
 
 
 def share_values() -> str:
@@ -26,8 +28,33 @@ def share_values() -> str:
         process ends.
     """
     folder = os.environ.get(FOLDER_VARIABLE) or _make_folder()
+    vars(values)["MmapedDict"] = _ReservedFile
     vars(values)["ValueClass"] = values.get_value_class()  # type: ignore[no-untyped-call]
     return folder
+
+
+class _ReservedFile(mmap_dict.MmapedDict):
+    """The values of a process, in a file whose space is taken when it is made.
+
+    prometheus_client maps a file without any: on a full disk the first value that is written to a page kills
+    the process with SIGBUS. Where there is no space, the values stay in memory, and nobody else reads them.
+    """
+
+    def __init__(self, filename: str) -> None:
+        """Open or make the file."""
+        path = Path(filename)
+        new = path.with_suffix(".new")  # whose name no scrape looks for
+        try:
+            if not path.exists():
+                with new.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, _BYTES)
+                new.rename(path)
+            super().__init__(filename)  # type: ignore[no-untyped-call]
+        except OSError:
+            new.unlink(missing_ok=True)
+            memory = os.memfd_create(path.name)
+            super().__init__(f"/proc/self/fd/{memory}")  # type: ignore[no-untyped-call]
+            os.close(memory)
 
 
 def _make_folder() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from stemline.separation.disk import is_full
 from stemline.separation.errors import DiskFull, EmptyAudio, OutputError
 from stemline.separation.measure import Levels, LoudnessMeter, PeakMeter, decibels
 from stemline.separation.media.aac import AacSink
@@ -25,8 +25,6 @@ from stemline.separation.media.sink import FFmpegSink, Sink
 from stemline.separation.media.tags import kept_tags
 from stemline.separation.media.types import EncodedStem, OutputSpec, SourceInfo
 from stemline.separation.network import SAMPLE_RATE
-
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class StemWriter:
@@ -120,7 +118,7 @@ class StemWriter:
             yield
         except (OSError, av.FFmpegError) as error:
             self.abort()
-            if getattr(error, "errno", None) in _NO_SPACE:
+            if is_full(error):
                 raise DiskFull from error
             raise OutputError from error
         except BaseException:
