@@ -145,9 +145,9 @@ def test_weights_that_are_downloaded(disk: SmallDisk, tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{port}/weights"
         disk.fill(but=len(BODY) // 2)
         with pytest.raises(OSError, match=rf"No space left on device: '{part}'"):
-            transfer(url, part, limit=len(BODY), pause_s=1000)
+            transfer(url, part, limit=len(BODY), pause_s=0.01)
         disk.free()
-        transfer(url, part, limit=len(BODY), pause_s=1000)
+        transfer(url, part, limit=len(BODY), pause_s=0.01)
         served.terminate()
     assert part.read_bytes() == BODY
 
@@ -295,6 +295,9 @@ def test_callbacks_that_are_recorded(disk: SmallDisk) -> None:
         listener = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True)
     assert listener.stderr is not None
     assert "Listening" in listener.stderr.readline()
-    urllib.request.urlopen(f"http://127.0.0.1:{port}/", json.dumps({}).encode()).close()
-    _, said = listener.communicate(timeout=60)
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", json.dumps({}).encode()).close()
+        _, said = listener.communicate(timeout=60)
+    finally:
+        listener.kill()
     assert (1, f"Error: the output cannot be written: {os.strerror(errno.ENOSPC)}\n") == (listener.returncode, said)
