@@ -10,11 +10,12 @@ from typing import IO, Any
 
 @contextmanager
 def whole_file(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
-    """Open a file for writing that gets its name at the end; what is no file, as a pipe, is written to as it is.
+    """Open a file for writing that gets its name at the end; a pipe or a device is written to as it is.
 
     Args:
         path: of the file, of which an earlier one stays if the body fails.
-        mode: of :meth:`pathlib.Path.open`, as its other options.
+        mode: of :meth:`pathlib.Path.open`.
+        options: of the same.
 
     Raises:
         OSError: it cannot be written.

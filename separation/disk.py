@@ -18,7 +18,7 @@ def is_full(error: BaseException) -> bool:
 
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Name what is written to in the error of a full disk: that of a write names no file, of a copy the source.
+    """Name in the error of a full disk what is written to: a write names no file, and a copy its source.
 
     Raises:
         OSError: The body met a full disk.

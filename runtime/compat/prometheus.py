@@ -1,4 +1,4 @@
-"""prometheus_client: values shared between processes, chosen at run time, of live processes only, on any disk."""
+"""prometheus_client: values shared between processes, chosen at run time, of live ones only, on any disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small file system of its own for a test of a full disk; no root is needed where users may have namespaces."""
+"""A small file system for a test of a full disk; it needs root, or users who may have namespaces."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def small_disk(folder: Path, size: int) -> Iterator[SmallDisk]:
     """
     namespace = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     command = ["unshare", *namespace, "--mount", "sh", "-c", _MOUNT, "sh", str(folder), str(size)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as holder:
         assert holder.stdin is not None
         assert holder.stdout is not None
         assert holder.stderr is not None

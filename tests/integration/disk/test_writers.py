@@ -1,10 +1,11 @@
-"""What each writer does on a real disk that is full: says so, leaves nothing half-written, and goes on later."""
+"""Each writer on a real disk that is full: it says so, leaves nothing half-written, and goes on later."""
 
 from __future__ import annotations
 
 import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import socket
@@ -17,7 +18,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from stemline.cli.main import main
 from stemline.cli.summary import write_summary
 from stemline.cli.whole_files import whole_file
 from stemline.client.errors import TransferFailed
@@ -65,24 +68,29 @@ def test_a_stem_that_is_fetched(disk: SmallDisk, s3: S3) -> None:
 
 
 def test_the_manifest_of_a_run(disk: SmallDisk) -> None:
-    """The step that does not fit is said with the file; the next run knows every step before it, and goes on."""
+    """A step that does not fit is said with the file; the next run knows those before it, and goes on."""
     path = disk.path / "manifest.jsonl"
     with Manifest(path, "songs", {}) as manifest:
         disk.fill()
-        written = 0
         with pytest.raises(OSError, match=rf"No space left on device: '{path}'"):
-            for number in range(1000):
-                manifest.begin(Entry(f"{number}.mp3"), f"{number}.mp3")
-                written += 1
+            _write_until_full(manifest)
+        written = len(manifest.entries)
     disk.free()
     with Manifest(path, "songs", {}) as manifest:
         assert {f"{number}.mp3" for number in range(written)} == manifest.entries.keys()
         manifest.begin(Entry("again.mp3"), "again.mp3")
 
 
+def _write_until_full(manifest: Manifest) -> None:
+    """Write more steps than fit into a page, which the file has."""
+    for number in range(1000):
+        manifest.begin(Entry(f"{number}.mp3"), f"{number}.mp3")
+
+
 def test_the_summary_of_a_run(disk: SmallDisk) -> None:
     """An earlier summary stays whole."""
-    path, tracks = disk.path / "summary.csv", [SimpleNamespace(id=f"{n}" * 100) for n in range(200)]
+    path = disk.path / "summary.csv"
+    tracks: Any = [SimpleNamespace(id=f"{n}" * 100) for n in range(200)]
     manifest: Any = SimpleNamespace(entry=Entry)
     write_summary(path, manifest, tracks[:1])
     disk.fill()
@@ -93,19 +101,15 @@ def test_the_summary_of_a_run(disk: SmallDisk) -> None:
         assert [tracks[0].id] == [row["track"] for row in csv.DictReader(file)]
 
 
-def test_a_bundle_of_models(disk: SmallDisk, tmp_path: Path) -> None:
+def test_a_bundle_of_models(disk: SmallDisk, weights_2stems: Path) -> None:
     """No half of a bundle is left."""
-    for name, content in CONTENT.items():
-        (tmp_path / name).write_bytes(content)
-    disk.fill(but=1 << 19)
     path = disk.path / "models.tar"
-    with pytest.raises(OSError, match=rf"No space left on device: '{path}'"), whole_file(path, "wb") as file:
-        pack([(MODEL, tmp_path)], file)
+    ended = CliRunner().invoke(main, f"models bundle -o {path} --directory {weights_2stems.parent}")
+    assert (1, f"Error: {path}: No space left on device\n") == (
+        ended.exit_code,
+        ended.stderr.partition("Hint")[0],
+    )
     assert not names(disk.path)
-    disk.free()
-    with whole_file(path, "wb") as file:
-        pack([(MODEL, tmp_path)], file)
-    assert {"models.tar"} == names(disk.path)
 
 
 def test_a_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
@@ -126,8 +130,7 @@ def test_profiles_and_secrets(disk: SmallDisk) -> None:
     write_private(disk.path / "credentials.json", "{}")
     disk.fill()
     with pytest.raises(OSError, match="No space left"):
-        for number in range(1000):
-            save_profile(f"name{number}", target, environment)
+        save_profile("second", target, environment)
     with pytest.raises(OSError, match="No space left"):
         write_private(disk.path / "credentials.json", "x" * 10_000)
     assert "first" in profile_names(environment)
@@ -171,8 +174,8 @@ def test_weights_that_are_unpacked_or_installed(disk: SmallDisk, tmp_path: Path)
     disk.fill(but=1 << 19)
     with pytest.raises(OSError, match=rf"No space left on device: '{folder}/.*'"):
         unpack_tar(tmp_path / "all.tar", MODEL, folder)
-    for file in folder.iterdir():
-        file.unlink()
+    for each in folder.iterdir():
+        each.unlink()
     with pytest.raises(OSError, match=rf"No space left on device: '{store.folder(MODEL)}'"):
         store.install(MODEL, tmp_path)
     assert not names(disk.path)
@@ -200,15 +203,25 @@ def test_the_cache_of_graphs_and_checksums(
     assert hashlib.sha256(BODY).hexdigest() == known_sha256(old)
 
 
-def test_the_files_of_a_worker(disk: SmallDisk) -> None:
+def test_the_files_of_a_worker(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker on a full disk is alive, and a fault of its card is no reason to end."""
     alive = disk.path / "alive"
     LivenessFile(alive).touch()
     first = alive.read_text()
     disk.fill()
+    opened = io.open
+
+    def filled(*given: Any, **options: Any) -> Any:
+        """Let others take what a file gives back when it is cut."""
+        file = opened(*given, **options)
+        with monkeypatch.context() as undone:
+            undone.setattr(io, "open", opened)
+            disk.fill()
+        return file
+
+    monkeypatch.setattr(io, "open", filled)
     LivenessFile(alive).touch()
-    disk.fill()  # what a file that is cut gives back
-    LivenessFile(alive).touch()
+    monkeypatch.undo()
     assert age_s(alive) is not None
     assert alive.read_text() > first
     LivenessFile(disk.path / "other").touch()
@@ -300,4 +313,7 @@ def test_callbacks_that_are_recorded(disk: SmallDisk) -> None:
         _, said = listener.communicate(timeout=60)
     finally:
         listener.kill()
-    assert (1, f"Error: the output cannot be written: {os.strerror(errno.ENOSPC)}\n") == (listener.returncode, said)
+    assert (1, f"Error: the output cannot be written: {os.strerror(errno.ENOSPC)}\n") == (
+        listener.returncode,
+        said,
+    )
