@@ -9,6 +9,7 @@ from stemline.separation.media.containers.stored_samples import (
     INTEGER_BYTES,
     StoredSamples,
     cannot_read,
+    corrected,
     of_streams,
 )
 from stemline.separation.media.containers.structure import (
@@ -32,9 +33,14 @@ def matches(head: bytes) -> bool:
 
 
 def read(file: BinaryIO, size: int) -> Structure:
-    """Find the end of the `data` chunk; its length is negative where the writer could not seek back."""
+    """Find the end of the `data` chunk; its length is negative where the writer could not seek back.
+
+    The format has one; of several FFmpeg reads the last.
+    """
     packet_frames = metadata = 0
     samples = StoredSamples()
+    has_data = False
+    hidden: dict[int, bytes] = {}
     data_end: int | None = None
     next_file: int | None = None
     file.seek(8)
@@ -48,7 +54,10 @@ def read(file: BinaryIO, size: int) -> Structure:
             at, description = file.tell(), file.read(_DESC_BYTES)
             packet_frames = int.from_bytes(description[20:24], "big")
             samples = _samples(description, at)
-        if header[:4] == b"data":
+        if header[:4] == b"data" and has_data:
+            hidden[file.tell() - len(header)] = b"free"
+        elif header[:4] == b"data":
+            has_data = True
             data_end = without_excess(end, size) if length > 0 else None
         if length < 0:
             break
@@ -65,7 +74,7 @@ def read(file: BinaryIO, size: int) -> Structure:
         packet_frames=packet_frames,
         metadata_bytes=metadata,
         next_file=next_file,
-        samples=of_streams([(0, samples)]),
+        samples=corrected(of_streams([(0, samples)]), hidden),
     )
 
 

@@ -25,7 +25,7 @@ def read(file: BinaryIO, size: int) -> Structure:
     file.seek(start)
     tail = file.read(_TAIL_BYTES)
     at = tail.rfind(_PREFIX + bytes((_PACK,)))
-    while 0 <= at < len(tail) and tail[at : at + 3] == _PREFIX[: len(tail) - at]:
+    while 0 <= at < len(tail) and tail[at : at + 3] == _PREFIX:
         header = tail[at : at + _PACK_2_BYTES]
         if len(header) > 3 and header[3] == _END:
             at += 4

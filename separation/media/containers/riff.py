@@ -7,7 +7,7 @@ from functools import partial
 from typing import BinaryIO
 
 from stemline.separation.media.containers import wave_format
-from stemline.separation.media.containers.stored_samples import StoredSamples, of_streams
+from stemline.separation.media.containers.stored_samples import StoredSamples, corrected, of_streams
 from stemline.separation.media.containers.structure import (
     METADATA_MAX_BYTES,
     PART_BYTES,
@@ -20,6 +20,9 @@ _LONG_FORMS = (b"RF64", b"BW64")
 #: Chunks that FFmpeg does not read into memory.
 _NOT_KEPT = (b"data", b"JUNK", b"junk", b"PAD ", b"FLLR", b"bext")
 _IN_DS64 = 0xFFFFFFFF
+#: Lengths of the data and of the samples in that chunk; from `_UNKNOWN` on they are none.
+_DS64_LENGTHS = struct.Struct("<QQ")
+_UNKNOWN = 1 << 62
 #: How an avi goes on above 1 GiB.
 _NEXT_FORM = b"AVIX"
 #: An entry of the index of an avi: name of the chunk, and its length behind flags and position.
@@ -53,15 +56,16 @@ def read(file: BinaryIO, size: int) -> Structure:
             next_file=next_file,
             samples=of_streams(enumerate(_avi_samples(file))),
         )
-    start, end = _data(file, is_long=form[:4] in _LONG_FORMS)
-    metadata, next_file = _metadata_bytes(file, size)
+    start, end, lengths = _data(file, size, is_long=form[:4] in _LONG_FORMS)
+    metadata, next_file, others = _metadata_bytes(file, size, end)
+    samples = of_streams(enumerate(_samples(file, 12, start, start)))
     return Structure(
         size,
         end=without_excess(end, size),
         metadata_bytes=metadata,
         next_file=next_file,
         stream_bytes={} if end is None else {0: end - start},
-        samples=of_streams(enumerate(_samples(file, 12, start, start))),
+        samples=corrected(samples, lengths | dict.fromkeys(others, b"JUNK")),
     )
 
 
@@ -98,39 +102,55 @@ def _avi_samples(file: BinaryIO) -> list[StoredSamples]:
     return _samples(file, 24, min(20 + int.from_bytes(header[4:8], "little"), _HEADERS_MAX_BYTES))
 
 
-def _data(file: BinaryIO, *, is_long: bool) -> tuple[int, int | None]:
-    """Return where the sound starts, and where it ends if the file says so."""
-    long_length = 0
+def _data(file: BinaryIO, size: int, *, is_long: bool) -> tuple[int, int | None, dict[int, bytes]]:
+    """Return where the sound starts, where it ends if the file says so, and the length to show FFmpeg if not.
+
+    FFmpeg takes a length that a writer of RF64 did not fill in for true.
+    """
+    long_length = long_length_at = 0
     while len(header := file.read(8)) == 8:
         name, length = header[:4], int.from_bytes(header[4:], "little")
         start = file.tell()
         if name == b"data":
-            if is_long and length == _IN_DS64:
-                return start, start + long_length
-            return start, None if _is_placeholder(length) else start + length
+            if is_long and length == _IN_DS64 and 0 < long_length < _UNKNOWN:
+                return start, start + long_length, {}
+            if is_long and length == _IN_DS64 and long_length_at:
+                return start, None, {long_length_at: _DS64_LENGTHS.pack(max(size - start, 0), 0)}
+            return start, None if _is_placeholder(length) else start + length, {}
         if name == b"ds64":
+            long_length_at = start + 8
             long_length = int.from_bytes(file.read(16)[8:], "little")
         file.seek(start + length + length % 2)
-    return 0, None
+    return 0, None, {}
 
 
-def _metadata_bytes(file: BinaryIO, size: int) -> tuple[int, int | None]:
+def _metadata_bytes(file: BinaryIO, size: int, end: int | None) -> tuple[int, int | None, list[int]]:
     """Add up the chunks that are no sound, up to one whose length says nothing, or to another file.
 
+    Args:
+        file: The wav.
+        size: Its length in bytes.
+        end: Of the first chunk of sound, where known.
+
     Returns:
-        Their bytes, and where another file starts.
+        Their bytes, where another file starts, and where further chunks of sound do: the format has one, and
+        players read the first, but FFmpeg the last.
     """
     total = 0
+    sound: list[int] = []
     file.seek(12)
     while total <= METADATA_MAX_BYTES and len(header := file.read(8)) == 8:
         name, length = header[:4], int.from_bytes(header[4:], "little")
         if name in (b"RIFF", *_LONG_FORMS):
-            return total, file.tell() - 8
-        if name == b"data" and _is_placeholder(length):
-            break
+            return total, file.tell() - 8, sound[1:]
+        if name == b"data":
+            sound.append(file.tell() - 8)
+            if _is_placeholder(length) and (end is None or len(sound) > 1):
+                break
+            length = end - file.tell() if end is not None and len(sound) == 1 else length
         total += PART_BYTES + (0 if name in _NOT_KEPT else min(length, size - file.tell()))
         file.seek(length + length % 2, 1)
-    return total, None
+    return total, None, sound[1:]
 
 
 def _avi_metadata(file: BinaryIO, size: int) -> tuple[int, tuple[int, int], int | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,11 @@ def of_streams(found: Iterable[tuple[int, StoredSamples]]) -> StreamsSamples:
         scales={number: one.scale for number, one in streams if one.scale != 1.0},
         unreadable={number: one.unreadable for number, one in streams if one.unreadable},
     )
+
+
+def corrected(found: StreamsSamples, corrections: Mapping[int, bytes]) -> StreamsSamples:
+    """Return what was found of streams with further corrections of their file."""
+    return replace(found, corrections={**found.corrections, **corrections})
 
 
 def cannot_read(bits: int, width: int, *, is_float: bool) -> StoredSamples:

@@ -23,6 +23,7 @@ FORMAT_BYTES: Final = 40
 #: Bytes of sound that are looked at, once there is more than silence, and of silence before.
 _SOUND_BYTES, _SILENCE_BYTES = 1 << 20, 1 << 28
 
+_NO_BITS: Final = "The source does not say how many bits its samples have."
 _HEAD = struct.Struct("<HHIIHH")
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 _BITS_AT, _VALID_BITS_AT, _SUBFORMAT_AT = 14, 18, 24
@@ -44,9 +45,11 @@ def stored_samples(form: bytes, at: int, sound: Callable[[], bytes] = bytes) -> 
         Corrections; none where it says so already, or contradicts itself.
     """
     tag, channels, rate, bytes_a_second, block, bits = _HEAD.unpack_from(form.ljust(_HEAD.size, b"\0"))
-    if not channels or not bits or block % channels or not block:
+    if not channels or not block or block % channels or not (bits or len(form) < _HEAD.size):
         return StoredSamples()
     width = block // channels
+    if tag == _PCM and len(form) < _HEAD.size:  # without the number of bits, which FFmpeg takes for 8
+        return StoredSamples(unreadable=_NO_BITS if width > 1 else "")
     is_sure = bytes_a_second == rate * block
     if tag == _EXTENSIBLE and len(form) >= FORMAT_BYTES:
         return _of_extensible(form, at, width, is_sure=is_sure or bits == 8 * width)
