@@ -103,8 +103,12 @@ def flower(address: str, port: int, *, control: bool) -> None:
 
     A login is required: set FLOWER_BASIC_AUTH=user:password.
     """
-    if ":" not in os.environ.get("FLOWER_BASIC_AUTH", ""):
-        raise click.UsageError("set FLOWER_BASIC_AUTH=user:password; Flower is never served without a login")
+    logins = os.environ.get("FLOWER_BASIC_AUTH", "").split(",")
+    if not all(login.isascii() and all(login.partition(":")[::2]) for login in logins):
+        raise click.UsageError(
+            "set FLOWER_BASIC_AUTH=user:password, in ASCII, with both of each login; "
+            "Flower is never served without a login"
+        )
     from stemline.runtime import bootstrap
     from stemline.runtime.settings import Settings
 

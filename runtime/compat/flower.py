@@ -17,6 +17,7 @@ from flower.views import BaseHandler
 from flower.views.monitor import Healthcheck
 from redis.asyncio.sentinel import Sentinel
 from tornado.options import options
+from tornado.web import HTTPError
 
 
 def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
@@ -41,6 +42,7 @@ def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
     setup_logging()
     _ask_all_sentinels(str(celery.conf.broker_url))
     _show_all_queues()
+    _harden_pages()
     flower = Flower(capp=celery, options=options, **settings)
     # FLOWER_URL_PREFIX moves this path too; probes ask for it without knowing the prefix.
     flower.add_handlers(".*", [(r"/healthcheck", Healthcheck)])
@@ -50,6 +52,25 @@ def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
         flower.start()
     except (KeyboardInterrupt, SystemExit):
         flower.stop()
+
+
+def _harden_pages() -> None:
+    """Refuse a login that is not ASCII, which Flower answers with 500, and other sites' frames."""
+    user_of, headers_of = BaseHandler.get_current_user, BaseHandler.set_default_headers
+
+    def user(self: Any) -> Any:
+        try:
+            return user_of(self)
+        except TypeError as error:
+            raise HTTPError(401) from error
+
+    def headers(self: Any) -> None:
+        headers_of(self)
+        self.set_header("Content-Security-Policy", "frame-ancestors 'none'")
+        self.set_header("Referrer-Policy", "same-origin")
+
+    BaseHandler.get_current_user = user
+    BaseHandler.set_default_headers = headers
 
 
 def _ask_all_sentinels(broker_url: str) -> None:

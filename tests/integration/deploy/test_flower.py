@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,17 @@ def test_nothing_is_shown_without_a_login(where: dict[str, Any], path: str) -> N
     """Without the login every page and every list answers 401."""
     answer = httpx.get(where["flower"]["url"] + path, trust_env=False)
     assert 401 == answer.status_code
+
+
+@pytest.mark.parametrize("login", [":", "é:x", "stemline:é", "stemline:", "\xff", "stemline"])
+def test_a_wrong_login_is_refused(where: dict[str, Any], login: str) -> None:
+    """Whatever a client sends as a login is answered 401 and breaks nothing; no site may frame a page."""
+    encoded = b64encode(login.encode()).decode()
+    answer = httpx.get(
+        where["flower"]["url"] + "/tasks", headers={"Authorization": f"Basic {encoded}"}, trust_env=False
+    )
+    assert 401 == answer.status_code
+    assert "frame-ancestors 'none'" == answer.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthcheck"])
@@ -148,9 +160,12 @@ def test_only_jobs_and_deliveries_are_tasks(
         assert {"j": "stemline.separate", "d": "stemline.deliver"}[uuid[0]] == task["name"]
 
 
-def test_flower_needs_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flower is not started without a login."""
-    monkeypatch.delenv("FLOWER_BASIC_AUTH", raising=False)
+@pytest.mark.parametrize(
+    "login", ["", ":", "user", "user:", ":password", "user:password,", "a:b,:", "ü:b", "a:ß"]
+)
+def test_flower_needs_a_login(monkeypatch: pytest.MonkeyPatch, login: str) -> None:
+    """Flower is not started without a login, or with one whose variables were empty."""
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", login)
     ran = CliRunner().invoke(main, ["flower"])
     assert 2 == ran.exit_code
     assert "never served without a login" in ran.output
