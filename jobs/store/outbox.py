@@ -20,8 +20,8 @@ _LOADED_AT_ONCE: Final = 10
 _FILED_AT_ONCE: Final = 2000
 _READ_AT_ONCE: Final = 1000
 """Ids that one call reads of a long list."""
-_SENT_AT_ONCE: Final = 1000
-"""Callbacks whose delivery is asked for when they become due."""
+ASKED_AT_ONCE: Final = 100
+"""Callbacks of a tenant that may be due while more are asked for at once: no request fills the broker."""
 _MOST: Final = 100_000
 """Callbacks of one status that one request looks through."""
 _GIVEN_UP: Final = "given-up"
@@ -93,10 +93,10 @@ class RedisOutbox(Outbox):
         return self._replay(deliveries)
 
     def replay_all(self, tenant: Tenant, deliveries: Sequence[str]) -> None:
-        answer = [str(each) for each in self._connection.run("replay", str(tenant), 2, *deliveries)]
-        if answer[:1] == ["refused"]:
-            raise IllegalTransition(f"The callback {answer[1]} is {answer[2]}, not dead.")
-        self._connection.deliver(answer)
+        count, *rest = self._connection.run("replay", str(tenant), 2, ASKED_AT_ONCE, *deliveries)
+        if count < 0:
+            raise IllegalTransition(f"The callback {rest[0]} is {rest[1]}, not dead.")
+        self._connection.deliver([str(name) for name in rest[0]])
 
     def send(self, tenant: Tenant, deliveries: Sequence[str]) -> int:
         return self._replay(deliveries, tenant, only_dead=False)
@@ -113,10 +113,9 @@ class RedisOutbox(Outbox):
         batches = (deliveries[start : start + _BATCH] for start in range(0, len(deliveries), _BATCH))
         count = 0
         for batch in batches:
-            due = [str(name) for name in self._connection.run("replay", home, int(only_dead), *batch)]
-            if count < _SENT_AT_ONCE:  # the sweeper sends the others
-                self._connection.deliver(due)
-            count += len(due)
+            due, names = self._connection.run("replay", home, int(only_dead), ASKED_AT_ONCE, *batch)
+            self._connection.deliver([str(name) for name in names])
+            count += int(due)
         return count
 
     def replay_where(

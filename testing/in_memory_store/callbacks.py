@@ -11,6 +11,7 @@ from typing import Final
 from stemline.jobs.delivery import Delivery, DeliveryAttempt
 from stemline.jobs.errors import IllegalTransition
 from stemline.jobs.store import DeliveryFilter, HostSlots, Listing, Outbox, Slot
+from stemline.jobs.store.outbox import ASKED_AT_ONCE
 from stemline.jobs.store.values import page_of
 from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store.contents import Contents
@@ -136,18 +137,25 @@ class InMemoryOutbox(Outbox):
 
     def _make_due(self, deliveries: Sequence[Delivery]) -> int:
         contents, now = self._contents, self._contents.clock()
+        asked = []
         for known in deliveries:
+            was_due = contents.outbox.get(known.id, now + 1) <= now
             changed = replace(known, status="pending", due=now, uncounted=len(known.attempts))
             if known.status == "pending":
                 scheduled = known.due if known.scheduled is None else known.scheduled
-                waits = contents.outbox[known.id] > now  # or is being sent
-                changed = replace(known, due=now, scheduled=scheduled) if waits else known
+                changed = known if was_due else replace(known, due=now, scheduled=scheduled)
             contents.deliveries[known.id] = changed
             contents.dead.pop(known.id, None)
             contents.outbox[known.id] = now
-        if deliveries:
-            contents.deliver([known.id for known in deliveries])
+            if not was_due and self._due(known.tenant, now) <= ASKED_AT_ONCE:
+                asked.append(known.id)
+        if asked:
+            contents.deliver(asked)
         return len(deliveries)
+
+    def _due(self, tenant: Tenant, now: int) -> int:
+        outbox, known = self._contents.outbox, self._contents.deliveries
+        return sum(at <= now and known[name].tenant == tenant for name, at in outbox.items())
 
     def replay_where(
         self, *, tenant: Tenant | None = None, host: str | None = None, since: int | None = None

@@ -44,7 +44,7 @@ def read(file: BinaryIO, size: int) -> Structure:
         length = int.from_bytes(form[4:8], "little")
         end = None if _is_placeholder(length) else 8 + length
         metadata, index, next_file = _avi_metadata(file, size)
-        empty, lengths = _chunks(file, *index) if metadata <= METADATA_MAX_BYTES else ({}, {})
+        empty, stream_bytes = _chunks(file, *index) if metadata <= METADATA_MAX_BYTES else ({}, {})
         # Each is kept in memory.
         return Structure(
             size,
@@ -52,7 +52,7 @@ def read(file: BinaryIO, size: int) -> Structure:
             lacks_lengths=end is None,
             metadata_bytes=metadata + PART_BYTES * len(empty),
             empty_chunks=empty,
-            stream_bytes=lengths,
+            stream_bytes=stream_bytes,
             next_file=next_file,
             samples=of_streams(enumerate(_avi_samples(file))),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import redis
 
@@ -150,3 +152,32 @@ def test_callbacks_that_an_earlier_release_changes_are_due_as_it_says(
         client.zrange(key, 0, -1, withscores=True) for key in (f"stemline:outbox:{TENANT}", "stemline:outbox")
     )
     assert own == all_due
+
+
+@pytest.mark.parametrize("kind", ["send", "send_where", "replay", "replay_all"])
+def test_no_request_asks_for_more_than_a_worker_can_send(
+    store: Store, asked_for: list[str], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """However often a bucket sends all that it has: messages of others would wait behind its own."""
+    for module in ("jobs.store.outbox", "testing.in_memory_store.callbacks"):
+        monkeypatch.setattr(f"stemline.{module}.ASKED_AT_ONCE", 3)
+    made = [ended(store) for _ in range(5)]
+    others = ended(store, tenant=OTHER)
+    for name in (*made, others):
+        store.outbox.record(name, FAILED, next_due=None, status="dead")
+    calls: dict[str, Callable[[], object]] = {
+        "send": lambda: store.outbox.send(TENANT, made),
+        "send_where": lambda: store.outbox.send_where(
+            TENANT, DeliveryFilter(statuses=frozenset({"dead", "pending"}))
+        ),
+        "replay": lambda: store.outbox.replay(made),
+        "replay_all": lambda: store.outbox.replay_all(TENANT, made),
+    }
+    calls[kind]()
+    first = list(asked_for)
+    assert 3 == len(first) == len(set(first) & set(made))
+    assert set(made) == set(store.outbox.due())
+    store.outbox.send(TENANT, made)
+    assert first == asked_for
+    store.outbox.send(OTHER, [others])
+    assert [*first, others] == asked_for
