@@ -258,12 +258,13 @@ class EventHub:
                     self._fetch(loop, channels, known)
                 else:
                     self._wanted.wait()
-            except StoreUnavailable as error:
-                log.warning("events.unavailable", reason=error.reason)
+            except Exception as error:  # noqa: BLE001 - an entry that cannot be read ends no listener of others
+                if loop.is_closed():
+                    return
+                reason = error.reason if isinstance(error, StoreUnavailable) else repr(error)
+                log.warning("events.unavailable", reason=reason)
                 known = {}  # what happens meanwhile, listeners read from the store
                 time.sleep(_RETRY_S)
-            except RuntimeError:  # the loop is closed
-                return
 
     def _forget_unknown(self, channels: Mapping[Tenant, _Channel], known: dict[_Channel, str]) -> None:
         """Begin again where the store ends before what is known: what comes next would never be seen."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from stemline.api import hub
-from stemline.jobs.errors import TooManyListeners
+from stemline.jobs.errors import StoreUnavailable, TooManyListeners
 from stemline.jobs.event import Event
 from stemline.jobs.tenant import Tenant
 from stemline.testing.in_memory_store import InMemoryStore
+from stemline.testing.samples import job_spec
 
 
 def event(number: int) -> Event:
@@ -88,6 +91,39 @@ def test_silence_ends_a_wait_again_and_again() -> None:
             return [await asyncio.wait_for(silence.wait(channel.waiting), 60) for _ in range(3)]
 
     assert asyncio.run(run()) == [False] * 3
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable(), KeyError("kind"), ValueError("x"), RuntimeError("odd")]
+)
+def test_the_thread_survives_what_it_cannot_read(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """One broken entry, or a store that is away, ends the events of no listener."""
+    monkeypatch.setattr(hub, "_RETRY_S", 0.01)
+    store, tenant = InMemoryStore(), Tenant("media-1250000000", "ap-chongqing")
+    wait, failures = store.events.wait, [error] * 3
+
+    def fail_first(after: Mapping[Tenant, str], timeout_s: float) -> dict[Tenant, list[Event]]:
+        if failures:
+            raise failures.pop()
+        return wait(after, timeout_s)
+
+    monkeypatch.setattr(store.events, "wait", fail_first)
+    events = hub.EventHub(store.events, limit=3, limit_per_credential=3)
+
+    async def listen() -> list[Event]:
+        begin, _ = store.events.begin(tenant)
+        async for found in events.follow(tenant, begin, every_s=0.02):
+            if found:
+                return found
+            if not failures:
+                store.jobs.create([replace(job_spec(), tenant=tenant, queue_id="")])
+        return []
+
+    try:
+        assert "job" == asyncio.run(asyncio.wait_for(listen(), 60))[0].kind
+        assert not failures
+    finally:
+        events.close()
 
 
 def test_listeners_are_counted_by_credential_and_in_all() -> None:
