@@ -101,7 +101,7 @@ class Separator(StreamSeparator):
     def _run(self, window: Window, inverted: Sequence[tuple[str, int]], timer: StageTimer) -> list[Samples]:
         """Transform, infer and invert one window; runs in a thread of the pool."""
         clock = time.perf_counter()
-        spectrum = stft.forward(window.samples, FRAME_BINS if self.refine else NETWORK_BINS)
+        spectrum = stft.forward(window.samples(), FRAME_BINS if self.refine else NETWORK_BINS)
         magnitude = stft.magnitude(spectrum)
         clock = timer.add("transform", clock)
         masks = self.engine.masks(magnitude, alone=window.only, level=self.level)
@@ -109,17 +109,18 @@ class Separator(StreamSeparator):
         check_output(self.engine, masks)
         clock = timer.add("infer", clock)
         kept = spectrum[:, window.keep]
-        shares = [mask[:, window.keep] for mask in masks]
         wanted = [index for _, index in inverted]
         if self.refine:
+            shares = [mask[:, window.keep] for mask in masks]
             refined = wiener.refine(kept, shares, wanted, self.extension)
             clock = timer.add("refine", clock)
             samples = [stft.inverse(each) for each in refined]
         else:
-            mix = window.samples[:, window.keep.start * HOP :][:, : span(kept.shape[1])]
-            samples = [
-                stft.share(mix, kept, shares[index], self.extension.share(shares[index])) for index in wanted
-            ]
+            shares = [masks[index][:, window.keep] for index in wanted]
+            del masks  # the others are needed no more
+            start = window.keep.start * HOP
+            mix = window.samples(start, start + span(kept.shape[1]))
+            samples = [stft.share(mix, kept, share, self.extension.share(share)) for share in shares]
         timer.add("invert", clock)
         return samples
 
@@ -137,7 +138,7 @@ def _finish(
         stems = {name: piece[:, part] for (name, _), piece in zip(plan.inverted, pieces, strict=True)}
         if plan.rest is not None:
             before = window.keep.start * HOP
-            remainder = window.samples[:, before + part.start : before + part.stop].copy()
+            remainder = window.samples(before + part.start, before + part.stop)
             for stem in stems.values():
                 remainder -= stem
             stems[plan.rest] = remainder

@@ -23,23 +23,41 @@ CONTEXT_WINDOW_FRAMES = 2 * SEGMENT_FRAMES
 Block = NDArray[np.float32]  # (samples, channels)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """What one run of the networks sees, and which part of the result is used.
 
+    Windows hold the blocks of the stream itself: whatever else holds them, each sample is there once.
+
     Attributes:
-        samples: (2, span(frames)), zeros after the end of the stream.
+        frames: How many it has.
+        blocks: What it has of the stream, (samples, 2) each.
+        before: Zeros before them, samples; zeros follow as well where the stream has ended.
         keep: The frames of the window whose result is used.
         skip: Samples to drop of those that become final with this window, which are 1,024 per kept frame.
         length: Samples to deliver after those.
         only: Whether the stream has no other window.
     """
 
-    samples: Samples
+    frames: int
+    blocks: tuple[Block, ...]
+    before: int
     keep: slice
     skip: int
     length: int
     only: bool
+
+    def samples(self, start: int = 0, stop: int | None = None) -> Samples:
+        """Return a copy of samples `start` to `stop`, by default all span(frames) of them: (2, count)."""
+        stop = span(self.frames) if stop is None else stop
+        found = np.zeros((CHANNELS, stop - start), np.float32)
+        place = self.before - start  # of the next block
+        for block in self.blocks:
+            begin, end = max(place, 0), min(place + len(block), stop - start)
+            if begin < end:
+                found[:, begin:end] = block[begin - place : end - place].T
+            place += len(block)
+        return found
 
 
 def split(blocks: Iterable[Block], *, context: int = 0) -> Iterator[Window]:
@@ -57,7 +75,7 @@ def split(blocks: Iterable[Block], *, context: int = 0) -> Iterator[Window]:
 
 
 class _Splitter:
-    """Keeps the samples of the next window."""
+    """Keeps the blocks of the next window."""
 
     def __init__(self, context: int) -> None:
         frames = SEGMENT_FRAMES if context == 0 else CONTEXT_WINDOW_FRAMES
@@ -65,20 +83,23 @@ class _Splitter:
             raise OptionError(f"The context must be from 0 to {frames // 2 - 1} frames, not {context}.")
         self._frames = frames
         self._context = context
-        self._buffer = np.zeros((CHANNELS, span(frames)), np.float32)
-        self._filled = FRAME  # samples in the buffer; it begins with the zeros before the signal
-        self._first = 0  # the first frame of the buffer that no earlier window kept
+        self._blocks: list[Block] = []
+        self._before = FRAME  # zeros before the blocks
+        self._filled = FRAME  # samples of the window that are there
+        self._first = 0  # the first frame of the window that no earlier one kept
         self._received = 0
         self._delivered = 0
 
     def push(self, block: Block) -> Iterator[Window]:
         """Append a block; yield the windows that it completes."""
+        if not np.isfinite(block).all():
+            raise NonFiniteAudio
         self._received += len(block)
         while len(block):
-            if self._filled == self._buffer.shape[1]:
+            if self._filled == span(self._frames):
                 yield self._next()
-            count = min(len(block), self._buffer.shape[1] - self._filled)
-            self._buffer[:, self._filled : self._filled + count] = block[:count].T
+            count = min(len(block), span(self._frames) - self._filled)
+            self._blocks.append(block[:count])
             self._filled += count
             block = block[count:]
 
@@ -92,20 +113,23 @@ class _Splitter:
             yield self._window(slice(self._first, present), self._received - self._delivered)
 
     def _next(self) -> Window:
-        """Return the window in the full buffer, and start the buffer of the next one."""
+        """Return the window that is complete, and keep what the next one has of it."""
         stop = self._frames - self._context
         skip = 0 if self._delivered else FRAME
         window = self._window(slice(self._first, stop), (stop - self._first) * HOP - skip)
         done = (stop - self._context) * HOP
-        buffer = np.zeros_like(self._buffer)
-        buffer[:, : self._filled - done] = self._buffer[:, done : self._filled]
-        self._buffer, self._filled, self._first = buffer, self._filled - done, self._context
+        self._filled -= done
+        done -= self._before
+        self._before = max(0, -done)
+        while self._blocks and done >= len(self._blocks[0]):
+            done -= len(self._blocks.pop(0))
+        if done > 0:
+            self._blocks[0] = self._blocks[0][done:]
+        self._first = self._context
         return window
 
     def _window(self, keep: slice, length: int) -> Window:
-        if not np.isfinite(self._buffer).all():
-            raise NonFiniteAudio
         skip = 0 if self._delivered else FRAME
         only = not self._delivered and length == self._received
         self._delivered += length
-        return Window(self._buffer, keep, skip, length, only)
+        return Window(self._frames, tuple(self._blocks), self._before, keep, skip, length, only)
