@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -32,6 +33,8 @@ _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 #: TF32 would round factors to 10 bits of mantissa and exceed the tolerance of 1e-4.
 _CUDA_OPTIONS = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+#: By how much the arena of Spleeter's networks grows, unless a value is larger, bytes.
+_ARENA_STEP = 4 << 20
 #: Parts of the messages by which ONNX Runtime, CUDA, cuBLAS and cuDNN report that memory ran out.
 _OUT_OF_MEMORY = (
     "out of memory",
@@ -131,6 +134,7 @@ class Session:
         # A plan for all values of a run takes a block for each run, beside what the first run has left.
         options.enable_mem_pattern = device != "cpu"
         if isinstance(graph, OptimisedGraph):
+            _share_arena(options)
             options.graph_optimization_level = library.GraphOptimizationLevel.ORT_DISABLE_ALL
             graph = graph.path
         try:
@@ -212,6 +216,25 @@ def _options(threads: int) -> Any:
     # A spinning thread would take CPU time from other segments, the encoders and other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
+
+
+def _share_arena(options: Any) -> None:
+    """Let a session take memory for values from an arena of the process, which grows in small steps.
+
+    That of a session of its own doubles, and so takes a quarter more than the runs need. It is for Spleeter's
+    networks: the memory that heavier ones take is freed with their sessions.
+    """
+    _register_arena()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+
+
+@cache
+def _register_arena() -> None:
+    library = onnx_runtime()
+    kind = library.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    memory = library.OrtMemoryInfo("Cpu", kind, 0, library.OrtMemType.DEFAULT)
+    growth = library.OrtArenaCfg({"max_power_of_two_extend_bytes": _ARENA_STEP})
+    library.create_and_register_allocator(memory, growth)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
