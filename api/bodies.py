@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from stemline.jobs.errors import BodiesFull, InvalidContent
 
@@ -93,19 +93,17 @@ async def chunks_of(request: Request, *, within_s: float) -> AsyncGenerator[byte
         InvalidContent: it took longer, or is not complete.
     """
     clock, left_s = asyncio.get_running_loop().time, within_s
-    async with aclosing(request.stream()) as stream:
-        while True:
-            began = clock()
-            try:
-                async with asyncio.timeout(left_s):
-                    chunk = await anext(stream, None)
-            except ClientDisconnect:
-                raise InvalidContent(
-                    "The request body is not complete, or its chunks are not valid."
-                ) from None
-            except TimeoutError:
-                raise InvalidContent(f"The body did not arrive within {within_s:g} s.") from None
-            if chunk is None:
-                return
-            left_s -= clock() - began
+    more = True
+    while more:
+        began = clock()
+        try:
+            async with asyncio.timeout(left_s):
+                message = await request.receive()
+        except TimeoutError:
+            raise InvalidContent(f"The body did not arrive within {within_s:g} s.") from None
+        if message["type"] == "http.disconnect":
+            raise InvalidContent("The request body is not complete, or its chunks are not valid.")
+        left_s -= clock() - began
+        more = message.get("more_body", False)
+        if chunk := message.get("body", b""):
             yield chunk

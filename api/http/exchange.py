@@ -88,6 +88,8 @@ class Exchange:
         """Whether the client is gone, or can send no more of this body."""
         self._changed = asyncio.Event()
         self._started = False
+        self._head = b""
+        """The head of the response, until there is something to send it with."""
         self._chunked = False
         self._left: int | None = None
         """Bytes of the response's body still to come; None if not declared."""
@@ -236,8 +238,12 @@ class Exchange:
     def _send_head(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> None:
         if not self.body_complete:
             self._read_on()  # a short body that has arrived spares the connection
-        headers = [*self._stream.default_headers, *given]
-        values = {name.lower(): value for name, value in headers}
+        lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()]
+        values: dict[bytes, bytes] = {}
+        for name, value in (*self._stream.default_headers, *given):
+            values[lower := name.lower()] = value
+            if lower != b"connection":
+                lines.append(header_line(name, value))
         if b"close" in values.get(b"connection", b"").lower() or not self.body_complete:
             self.keep_alive = False
         self._no_body |= status in _NO_BODY
@@ -245,16 +251,15 @@ class Exchange:
             self._left = int(values[b"content-length"])
         elif self._version == "1.1" and not self._no_body:
             self._chunked = True
-            headers.append((b"transfer-encoding", b"chunked"))
+            lines.append(header_line(b"transfer-encoding", b"chunked"))
         elif not self._no_body:
             self.keep_alive = False  # the end of the connection is the end of the body
-        headers = [header for header in headers if header[0].lower() != b"connection"]
-        headers.append((b"connection", b"keep-alive" if self.keep_alive else b"close"))
+        lines.append(header_line(b"connection", b"keep-alive" if self.keep_alive else b"close"))
         self._started = True
+        self._head = b"".join((*lines, b"\r\n"))
         self._streams = values.get(b"content-type", b"").startswith(EVENT_STREAM)
-        line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()
-        self._stream.write(line + b"".join(header_line(*header) for header in headers) + b"\r\n")
         if self._streams:
+            self._write()  # the first event may come much later
             self._stream.read_on()  # nothing comes, but the deadline is another one now
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
@@ -267,12 +272,18 @@ class Exchange:
                 body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (
                     b"" if more else b"0\r\n\r\n"
                 )
-            if body:
-                self._stream.write(body)
+            self._write(body)
         if not more:
             self._complete()
 
+    def _write(self, body: bytes = b"") -> None:
+        """Send the head, unless it is sent, and a part of the body."""
+        if data := self._head + body:
+            self._head = b""
+            self._stream.write(data)
+
     def _complete(self) -> None:
+        self._write()
         self.response_complete = True
         self._body.clear()
         self._changed.set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -59,11 +58,11 @@ class Body:
     def __init__(self, parts: int, *, complete: bool = True) -> None:
         self.parts, self.complete = parts, complete
 
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        for _ in range(self.parts):
-            yield b"x"
-        if not self.complete:
+    async def receive(self) -> dict[str, Any]:
+        if not self.parts:
             await asyncio.Event().wait()
+        self.parts -= 1
+        return {"type": "http.request", "body": b"x", "more_body": self.parts > 0 or not self.complete}
 
 
 async def read(request: Any, work_s: float = 0.0) -> bytes:
