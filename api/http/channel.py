@@ -27,6 +27,7 @@ class Channel:
         self._writable = asyncio.Event()
         self._writable.set()
         self._at_eof = False
+        self._is_reading = True
         self.client = _address(transport, "peername")
         self.server = _address(transport, "sockname")
         transport.set_write_buffer_limits(high=WRITE_BYTES)
@@ -73,8 +74,9 @@ class Channel:
 
     def set_reading(self, *, wanted: bool) -> None:
         """Read on, or leave what the client sends in its socket."""
-        if self._at_eof:
+        if self._at_eof or wanted is self._is_reading:
             return
+        self._is_reading = wanted
         if wanted:
             self._transport.resume_reading()
         else:

@@ -44,6 +44,8 @@ class Connection(asyncio.BufferedProtocol):
     """Reads requests one after the other, runs the application, writes its responses."""
 
     _channel: Channel
+    _client = ""
+    """Who counts as one client."""
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
         self._listener = listener
@@ -67,6 +69,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: Any) -> None:
         """Count the connection, and wait for its handshake or its first request."""
         self._channel = Channel(transport, self._listener.tls)
+        self._client = client_of(self._channel.client[0]) if self._channel.client else ""
         self._listener.state.connections.add(self)  # type: ignore[arg-type]
         if self._listener.registry.admit(self, self._client):
             self._update()
@@ -121,11 +124,6 @@ class Connection(asyncio.BufferedProtocol):
             self._exchange.disconnect()
         self._reader.close()
         self._channel.set_writable(writable=True)
-
-    @property
-    def _client(self) -> str:
-        """Who counts as one client."""
-        return client_of(self._channel.client[0]) if self._channel.client else ""
 
     # -- the server's side
 
@@ -288,7 +286,6 @@ class Connection(asyncio.BufferedProtocol):
     async def take_turn(self) -> None:
         """Wait until the application may work on this connection's request."""
         await self._listener.turns.take(self._client)
-        self._update()
 
     def give_turn_back(self) -> None:
         """Let the application work on another request."""

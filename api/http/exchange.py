@@ -145,6 +145,8 @@ class Exchange:
         """Let the application respond; its exceptions are answered 500 if nothing was sent yet."""
         await self._take_turn()
         self._queued = False
+        if self.body_complete:
+            self._stream.read_on()  # the state is another one now; a body is read when it is asked for
         self._scope.setdefault("state", {})[ASIDE] = self.aside
         try:
             if not self._disconnected:

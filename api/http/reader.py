@@ -1,7 +1,7 @@
 """Requests read from a stream of bytes, one at a time, with a bound on everything that is not a body.
 
-httptools parses; this module decides how much it is given. Lines are passed on one by one and bodies by their
-length, so the parser never sees the beginning of the next request.
+httptools parses; this module decides how much it is given. A head is passed on as a whole if it has arrived,
+else line by line, and bodies by their length, so the parser never sees the beginning of the next request.
 
 - Request line, headers, chunk sizes and extensions, trailers and blank lines share one budget of bytes.
 - Trailers are discarded. ``Upgrade`` is left out: the request is served as HTTP/1.1 (RFC 9110, 7.8).
@@ -26,6 +26,8 @@ LINE_COST: Final = 16
 HEADER_COST: Final = 128
 
 _REQUEST_LINE = re.compile(rb"[!-~]+ +[^ \r\n]+ HTTP/1\.[01]\r\n")
+#: What is cut line by line: blank lines before a request, and Upgrade, which the parser does not see.
+_CUT = re.compile(rb"\A\r|\nupgrade:", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]+")
 #: Of absolute-form targets, as a client sends them to a proxy.
 _SCHEMES = frozenset({b"http", b"https"})
@@ -140,13 +142,27 @@ class RequestReader:
                 more use then.
         """
         while not self._events:
-            piece = self._next_piece()
+            piece = self._whole_head() or self._next_piece()
             if piece is None:
                 return None
             self._parse(piece)
         return self._events.popleft()
 
     # -- cutting
+
+    def _whole_head(self) -> bytes | None:
+        """Take a head off the buffer that has arrived as a whole, as most do; None for the others."""
+        size = self._buffer.find(b"\r\n\r\n") + 4 if self._part is _Part.START else 0
+        if not LINE_COST <= size <= self._most:
+            return None
+        head = bytes(memoryview(self._buffer)[:size])
+        lines = head.split(b"\r\n")[:-1]
+        cost = sum([max(len(line) + 2, LINE_COST) for line in lines])
+        if self._overhead + cost > self._most or len(lines) != head.count(b"\n") or _CUT.search(head):
+            return None
+        del self._buffer[:size]
+        self._overhead += cost
+        return head
 
     def _next_piece(self) -> bytes | None:
         """Take one line off the buffer, or what has arrived of a body."""
@@ -176,7 +192,7 @@ class RequestReader:
         if self._part is _Part.START:
             if piece == b"\r\n":
                 return
-            if not _REQUEST_LINE.fullmatch(piece):
+            if not _REQUEST_LINE.match(piece):
                 raise BadRequest(_NOT_HTTP)
             self._part = _Part.HEAD
         elif self._part is _Part.HEAD and piece[:8].lower() == b"upgrade:":
