@@ -20,6 +20,8 @@ from stemline.jobs.store import Store, Submission
 
 THREADS: Final = 2
 """One works on submissions while the other waits for the store."""
+MANY: Final = 8
+"""So many have the other one begin; fewer wait for the first, since a round trip costs as much as two of them."""
 
 T = TypeVar("T")
 
@@ -111,13 +113,14 @@ class Submissions:
         loop = asyncio.get_running_loop()
         asked, done = Asked(steps), loop.create_future()
         self._waiting.append((asked, done))
-        if self._at_work < THREADS:
-            self._begin(loop, store)
+        self._go_on(loop, store)
         await done
         return asked.result()
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, store: Store) -> None:
-        """Have a thread take all that waits."""
+    def _go_on(self, loop: asyncio.AbstractEventLoop, store: Store) -> None:
+        """Have a thread take all that waits, if that is enough for one."""
+        if len(self._waiting) < (MANY if self._at_work else 1) or self._at_work == THREADS:
+            return
         taken, self._waiting = self._waiting, []
         self._at_work += 1
 
@@ -132,8 +135,7 @@ class Submissions:
     def _end(self, loop: asyncio.AbstractEventLoop, store: Store, taken: Sequence[_Waiting]) -> None:
         """Answer what a thread has worked on, and let it work on what has arrived meanwhile."""
         self._at_work -= 1
-        if self._waiting:
-            self._begin(loop, store)
+        self._go_on(loop, store)
         for _, done in taken:
             if not done.done():
                 done.set_result(None)

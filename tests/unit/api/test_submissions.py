@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from stemline.api.submissions import THREADS, Asked, Steps, Submissions, run_together
+from stemline.api.submissions import MANY, THREADS, Asked, Steps, Submissions, run_together
 from stemline.jobs.errors import QueueFull, RequestRefused, StemlineError, StoreUnavailable
 from stemline.jobs.job import Job
 from stemline.jobs.store import Submission
@@ -111,28 +111,36 @@ def test_a_store_that_hangs_is_asked_once() -> None:
             each.result()
 
 
-def test_what_waits_is_stored_together() -> None:
-    """While the threads wait for the store, submissions gather, and share the next round trip."""
-    store, submissions = Store(), Submissions()
+async def occupy(store: Store, submissions: Submissions) -> list[asyncio.Task[str]]:
+    """Have all threads wait for the store: the first for one submission, the second for many."""
     store.may_answer.clear()
+    tasks = []
+    for count in (1, MANY):
+        for _ in range(count):
+            assert not store.begun.acquire(blocking=False)
+            tasks.append(asyncio.create_task(submissions.run(store, submit("first"))))
+            await asyncio.sleep(0)
+        await asyncio.to_thread(store.begun.acquire, timeout=10)
+    return tasks
+
+
+def test_what_waits_is_stored_together() -> None:
+    """While a thread waits for the store, submissions gather until they are worth another round trip."""
+    store, submissions = Store(), Submissions()
 
     async def ask() -> list[str]:
-        first = []
-        for number in range(THREADS):
-            first.append(asyncio.create_task(submissions.run(store, submit(f"first {number}"))))
-            await asyncio.to_thread(store.begun.acquire, timeout=10)
+        first = await occupy(store, submissions)
         others = [asyncio.create_task(submissions.run(store, submit(f"other {n}"))) for n in range(8)]
-        others[3].cancel()
         await asyncio.sleep(0)
+        others[3].cancel()
         store.may_answer.set()
         found = await asyncio.gather(*first, *others, return_exceptions=True)
         return [each if isinstance(each, str) else type(each).__name__ for each in found]
 
-    found = asyncio.run(ask())
-    expected = [*(f"first {n} done" for n in range(THREADS)), *(f"other {n} done" for n in range(8))]
-    expected[THREADS + 3] = "CancelledError"
-    assert expected == found
-    assert 8 >= max(store.trips[THREADS:]) > 1
+    expected = [*(["first done"] * (1 + MANY)), *(f"other {n} done" for n in range(8))]
+    expected[1 + MANY + 3] = "CancelledError"
+    assert expected == asyncio.run(ask())
+    assert [1, MANY, 8] == store.trips
 
 
 def test_a_submission_that_arrives_while_the_threads_end_is_stored() -> None:
@@ -140,16 +148,11 @@ def test_a_submission_that_arrives_while_the_threads_end_is_stored() -> None:
 
     async def main() -> list[str]:
         store, submissions = Store(), Submissions()
-        store.may_answer.clear()
-        first = []
-        for number in range(THREADS):
-            first.append(asyncio.create_task(submissions.run(store, submit(f"{number}"))))
-            await asyncio.to_thread(store.begun.acquire, timeout=10)
+        first = await occupy(store, submissions)
         store.may_answer.set()
         submissions._threads.shutdown(wait=True)  # blocks the loop
         submissions._threads = ThreadPoolExecutor(THREADS)
         late = asyncio.create_task(submissions.run(store, submit("late")))
         return await asyncio.wait_for(asyncio.gather(*first, late), 5)
 
-    expected = [*(f"{number} done" for number in range(THREADS)), "late done"]
-    assert expected == asyncio.run(main())
+    assert [*(["first done"] * (1 + MANY)), "late done"] == asyncio.run(main())
