@@ -21,7 +21,7 @@ from stemline.jobs.store import Store, Submission
 THREADS: Final = 2
 """One works on submissions while the other waits for the store."""
 MANY: Final = 8
-"""So many have the other one begin; fewer wait for the first, since a round trip costs as much as two of them."""
+"""So many have the other one begin. Fewer wait for the first: a round trip costs as much as two of them."""
 
 T = TypeVar("T")
 
