@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
 
 from stemline.api import (
     batches,
@@ -17,7 +16,6 @@ from stemline.api import (
     bulk,
     callbacks,
     console,
-    errors,
     events,
     health,
     jobs,
@@ -30,7 +28,6 @@ from stemline.api import (
 )
 from stemline.api.middleware import RequestLifecycleMiddleware
 from stemline.api.services import Services
-from stemline.jobs.errors import StemlineError
 
 RESOURCES = (
     jobs.router,
@@ -50,6 +47,14 @@ RESOURCES = (
 """One router per resource."""
 
 
+class _Application(Starlette):
+    """Starlette with one middleware, which also answers exceptions, instead of two of its own around it."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return what is called for each request."""
+        return RequestLifecycleMiddleware(self.router, self.state.services.metrics)
+
+
 def create_app(services: Services, *, on_shutdown: Callable[[], None] | None = None) -> Starlette:
     """Return the application.
 
@@ -66,12 +71,7 @@ def create_app(services: Services, *, on_shutdown: Callable[[], None] | None = N
             on_shutdown()
 
     routes = [route for router in RESOURCES for route in router.routes]
-    app = Starlette(
-        routes=routes,
-        lifespan=lifespan,
-        middleware=[Middleware(RequestLifecycleMiddleware, metrics=services.metrics)],
-        exception_handlers={StemlineError: errors.on_stemline_error, HTTPException: errors.on_http_error},
-    )
+    app = _Application(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
     app.state.services = services
     app.state.routes = routes

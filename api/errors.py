@@ -77,22 +77,18 @@ def resource_of(request: Request) -> str:
     return request.headers.get("host", "") + str(request.scope["path"])
 
 
-async def on_stemline_error(request: Request, error: Exception) -> Response:
-    """Answer a ``StemlineError``."""
-    if not isinstance(error, StemlineError):
-        raise error
+def refusal(request: Request, error: StemlineError | HTTPException) -> Response:
+    """Return the response to a request that is refused, also for an unknown path or method."""
+    if isinstance(error, HTTPException):
+        known: dict[int, StemlineError] = {404: NoSuchResource(), 405: MethodNotAllowed()}
+        status = error.status_code
+        headers = _allow(request) if status == 405 else None
+        return answer(request, known.get(status, RequestRefused()), headers)
     structlog.contextvars.bind_contextvars(code=code_of(error))
     request.state.is_limited = isinstance(error, _LIMITS_OF_ONE)
     if isinstance(error, StoreUnavailable):
         structlog.contextvars.bind_contextvars(store=error.reason)
     return answer(request, error)
-
-
-async def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer an unknown path or method in the form of the wire."""
-    known: dict[int, StemlineError] = {404: NoSuchResource(), 405: MethodNotAllowed()}
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    return answer(request, known.get(status, RequestRefused()), _allow(request) if status == 405 else None)
 
 
 def _allow(request: Request) -> dict[str, str]:

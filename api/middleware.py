@@ -6,6 +6,7 @@ import time
 from urllib.parse import unquote
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -58,7 +59,13 @@ class RequestLifecycleMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, durations.without_arrival(scope, receive), send_with_headers)
+            try:
+                await self.app(scope, durations.without_arrival(scope, receive), send_with_headers)
+            except (StemlineError, HTTPException) as error:
+                if status:
+                    raise
+                refusal = errors.refusal(Request(scope), error)
+                await refusal(scope, receive, send_with_headers)
         except Exception:
             log.exception("request.crashed", method=scope["method"], path=path[:_MAX_PATH_CHARS])
             if status:

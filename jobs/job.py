@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from stemline.jobs.audio import DEFAULT_CODEC
 from stemline.jobs.callback import CallbackRequest
@@ -18,6 +18,15 @@ from stemline.jobs.tenant import Tenant
 
 STAGES = ("wait", "download", "decode", "separate", "encode", "upload")
 """What a worker does one after the other; while it separates, it decodes and encodes too."""
+
+
+_FIELDS: Final = {
+    Track.VOICE: "au_object",
+    Track.BACKGROUND: "object",
+    Track.BASS: "bass_object",
+    Track.DRUM: "drum_object",
+}
+"""The field of ``Output`` that names a track."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +45,8 @@ class Output:
 
     def name(self, track: Track) -> str | None:
         """Return the name given for a track, with its variables."""
-        return {
-            Track.VOICE: self.au_object,
-            Track.BACKGROUND: self.object,
-            Track.BASS: self.bass_object,
-            Track.DRUM: self.drum_object,
-        }[track]
+        name: str | None = getattr(self, _FIELDS[track])
+        return name
 
 
 @dataclass(frozen=True, slots=True)

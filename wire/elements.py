@@ -76,7 +76,7 @@ class Element:
             RequestRefused: it is missing, or not of its kind.
         """
         given = fields.get(self.name)
-        if given is None and not self.required and self.default is None:
+        if given is None and self.is_optional:
             return
         required = "" if partial else self.required
         if isinstance(self.kind, Table):
@@ -156,6 +156,11 @@ class Element:
         return get
 
     @cached_property
+    def is_optional(self) -> bool:
+        """Whether nothing is read where a request lacks it."""
+        return not self.required and self.default is None
+
+    @cached_property
     def attribute(self) -> str:
         """The attribute that a text is the value of, as most are; empty for everything else."""
         is_text = isinstance(self.kind, Kind) and not self.repeated
@@ -203,6 +208,7 @@ class Table:
         self.elements = elements
         self.build = build
         self._rows = {document: _ordered(elements, document, by_name) for document in Document}
+        self._read = [(row.name, row.is_optional, row) for row in self._rows[REQUEST]]
         # Writers are made once: an answer with a hundred jobs has thousands of elements.
         self._writers = {document: _writer(rows, document) for document, rows in self._rows.items()}
 
@@ -224,8 +230,9 @@ class Table:
             RequestRefused: an element is missing or not valid; says which.
         """
         values: dict[str, Any] = {} if into is None else into
-        for row in self.rows(REQUEST):
-            row.read(fields, values, partial=partial)
+        for name, is_optional, row in self._read:
+            if not is_optional or fields.get(name) is not None:
+                row.read(fields, values, partial=partial)
         return self.build(**values) if self.build else values
 
     def read_parameters(self, given: Mapping[str, str]) -> dict[str, Any]:

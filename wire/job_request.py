@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
+from stemline.jobs.audio import DEFAULT_CODEC
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.errors import RequestRefused, TemplateNotFound
-from stemline.jobs.job import JobSpec, Output
+from stemline.jobs.job import JobSpec, Output, expand
 from stemline.jobs.separation import MODE_TRACKS, TAG, AudioMode, Track, VoiceSeparate
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Tenant
@@ -149,11 +150,12 @@ def check_output(output: Output, separate: VoiceSeparate | None) -> None:
         raise RequestRefused("Output names no object.")
     if separate is None:
         return
-    spec = JobSpec(tenant=Tenant("", ""), input_object="", separate=separate, output=output)
-    if not spec.tracks():
+    names = [name for track in MODE_TRACKS[separate.audio_mode] if (name := output.name(track))]
+    if not names:
         wanted = " or ".join(f"Output.{track.value}" for track in MODE_TRACKS[separate.audio_mode])
         raise RequestRefused(f"{separate.audio_mode.value} needs {wanted}.")
-    keys = [spec.key(track, _ANY_JOB_ID) for track in spec.tracks()]
+    codec = separate.audio_config.codec or DEFAULT_CODEC
+    keys = [expand(name, codec=codec, job_id=_ANY_JOB_ID) for name in names]
     if any(key.endswith("/") for key in keys):
         raise RequestRefused("An output name ends with /, which names a folder.")
     if len(set(keys)) != len(keys):
