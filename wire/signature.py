@@ -10,7 +10,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
@@ -254,6 +254,7 @@ def encode(value: str | bytes) -> str:
     return quote_from_bytes(value, safe="-_.~")
 
 
+@lru_cache(256)
 def spelled(name: str | bytes) -> str:
     """Return a name of a parameter or a header the way a signature spells it: encoded, in lower case.
 
@@ -295,6 +296,7 @@ def _parse(pairs: Sequence[tuple[str, str]]) -> Authorization:
     )
 
 
+@lru_cache(256)
 def _listed(text: str) -> tuple[str, ...]:
     """Return the names of a list that a signature carries."""
     items = (item.strip() for item in text.split(";"))

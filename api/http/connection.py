@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 #: Bytes thrown away after an early response, so that the client can read it before the connection ends.
 MAX_DRAIN_BYTES: Final = 256 << 10
+#: A timer may be due so much before its time.
+_TIMER_PRECISION_S: Final = 0.002
 #: Memory of a connection beside its buffers, bytes; measured.
 CONNECTION_COST: Final = 6 << 10
 
@@ -56,6 +58,7 @@ class Connection(asyncio.BufferedProtocol):
         self._entered = 0.0
         self._body_s = 0.0
         """How long the body of the present request has been waited for, s."""
+        self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._requests = 0
         self._refusal = ""
@@ -179,17 +182,29 @@ class Connection(asyncio.BufferedProtocol):
         if self._state is State.BODY:
             self._body_s += now - self._entered
         self._state, self._entered = state, now
-        if self._timer is not None:
-            self._timer.cancel()
         silent = state is State.IDLE and not self._requests
         seconds = self._listener.deadlines[State.HEAD if silent else state]
         if state is State.BODY:
             seconds = max(0.0, seconds - self._body_s)
-        self._timer = self._loop.call_later(seconds, self._on_deadline)
+        self._deadline = now + seconds
+        # Most states end long before: a timer that is early is set again when it is due, and not for each.
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._set_timer()
         self._listener.registry.set_waiting(self, waiting=state is not State.HANDLING)
 
-    def _on_deadline(self) -> None:
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
         self._timer = None
+        if self._loop.time() < self._deadline - _TIMER_PRECISION_S:
+            self._set_timer()
+        else:
+            self._on_deadline()
+
+    def _on_deadline(self) -> None:
         if self._state is State.HEAD:
             seconds = self._listener.deadlines[State.HEAD]
             self._refuse(f"The request's headers did not arrive in {seconds:g} s.")

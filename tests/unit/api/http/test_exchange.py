@@ -20,9 +20,12 @@ class Wire:
     def __init__(self) -> None:
         self.default_headers: list[tuple[bytes, bytes]] = []
         self.sent = b""
+        self.writes = 0
+        self.looks = 0
 
     def write(self, data: bytes) -> None:
         self.sent += data
+        self.writes += 1
 
     async def drain(self) -> None: ...
 
@@ -30,14 +33,15 @@ class Wire:
 
     def give_turn_back(self) -> None: ...
 
-    def read_on(self) -> None: ...
+    def read_on(self) -> None:
+        self.looks += 1
 
     def response_complete(self) -> None: ...
 
 
-def exchange(wire: Wire) -> Exchange:
+def exchange(wire: Wire, *, has_body: bool = True) -> Exchange:
     head = RequestHead(
-        "POST", b"/", b"", None, "1.1", [], has_body=True, keep_alive=True, expects_continue=False
+        "POST", b"/", b"", None, "1.1", [], has_body=has_body, keep_alive=True, expects_continue=False
     )
     return Exchange(wire, head, {"type": "http"})
 
@@ -92,3 +96,61 @@ def test_every_end_of_the_application_is_answered(error: BaseException, status: 
         return wire.sent
 
     assert asyncio.run(run()).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(
+    ("kind", "writes"), [(b"application/xml", [0, 1, 2]), (b"text/event-stream", [1, 2, 3])]
+)
+def test_a_head_goes_with_the_first_part_of_the_body(kind: bytes, writes: list[int]) -> None:
+    """One write for both, unless the first part may come much later."""
+
+    async def run() -> list[int]:
+        wire, found = Wire(), []
+
+        async def app(_: Any, _receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+            found.append(wire.writes)
+            for more in (True, False):
+                await send({"type": "http.response.body", "body": b"part", "more_body": more})
+                found.append(wire.writes)
+
+        await exchange(wire, has_body=False).run(app)
+        assert wire.sent.endswith(b"\r\n\r\n4\r\npart\r\n4\r\npart\r\n0\r\n\r\n")
+        return found
+
+    assert writes == asyncio.run(run())
+
+
+def test_a_head_without_a_body_is_sent() -> None:
+    """Also where the application breaks off behind it."""
+
+    async def run() -> bytes:
+        wire = Wire()
+
+        async def app(_: Any, _receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+            raise ValueError
+
+        await exchange(wire, has_body=False).run(app)
+        return wire.sent
+
+    assert asyncio.run(run()).startswith(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n")
+
+
+def test_a_request_is_handled_from_its_turn_on() -> None:
+    """Without a body nothing else tells the connection, which would evict it as one that waits."""
+
+    async def run() -> tuple[int, State]:
+        wire = Wire()
+        under_test = exchange(wire, has_body=False)
+        found = []
+
+        async def app(_: Any, _receive: Any, send: Any) -> None:
+            found.append((wire.looks, under_test.state))
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+
+        await under_test.run(app)
+        return found[0]
+
+    assert (1, State.HANDLING) == asyncio.run(run())
