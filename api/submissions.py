@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from starlette.concurrency import run_in_threadpool
 
 from stemline.jobs.errors import StoreUnavailable
 from stemline.jobs.job import Job
@@ -88,17 +89,12 @@ def run_together(store: Store, asked: Sequence[Asked[Any]]) -> None:
             each.proceed(each.steps.send, jobs)
 
 
-_Waiting: TypeAlias = tuple[Asked[Any], "asyncio.Future[None]"]
-
-
 class Submissions:
     """The submissions of one process."""
 
     def __init__(self) -> None:
-        self._waiting: list[_Waiting] = []
-        self._threads = ThreadPoolExecutor(THREADS, "submissions")
-        self._at_work = 0
-        """Threads that work."""
+        self._waiting: list[tuple[Asked[Any], asyncio.Future[None]]] = []
+        self._tasks: set[asyncio.Task[None] | None] = set()
 
     async def run(self, store: Store, steps: Steps[T]) -> T:
         """Return the result of a submission's steps.
@@ -113,29 +109,30 @@ class Submissions:
         loop = asyncio.get_running_loop()
         asked, done = Asked(steps), loop.create_future()
         self._waiting.append((asked, done))
-        self._go_on(loop, store)
+        if len(self._tasks) < THREADS and self._are_enough(len(self._tasks)):
+            # In no request's context: log lines of what is done for all would name one of them.
+            self._tasks.add(loop.create_task(self._work(store), context=Context()))
         await done
         return asked.result()
 
-    def _go_on(self, loop: asyncio.AbstractEventLoop, store: Store) -> None:
-        """Have a thread take all that waits, if that is enough for one."""
-        if len(self._waiting) < (MANY if self._at_work else 1) or self._at_work == THREADS:
-            return
-        taken, self._waiting = self._waiting, []
-        self._at_work += 1
+    def _are_enough(self, others: int) -> bool:
+        """Return whether so many wait that a thread shall take them, beside others that are at work."""
+        return len(self._waiting) >= (MANY if others else 1)
 
-        def work() -> None:
-            try:
-                run_together(store, [asked for asked, _ in taken])
-            finally:
-                loop.call_soon_threadsafe(self._end, loop, store, taken)
-
-        self._threads.submit(work)
-
-    def _end(self, loop: asyncio.AbstractEventLoop, store: Store, taken: Sequence[_Waiting]) -> None:
-        """Answer what a thread has worked on, and let it work on what has arrived meanwhile."""
-        self._at_work -= 1
-        self._go_on(loop, store)
-        for _, done in taken:
-            if not done.done():
-                done.set_result(None)
+    async def _work(self, store: Store) -> None:
+        """Run what waits, until too little does."""
+        try:
+            while self._are_enough(len(self._tasks) - 1):
+                # Whoever has been cancelled would not learn what became of it, so nothing is stored for it.
+                taken, self._waiting = [each for each in self._waiting if not each[1].done()], []
+                try:
+                    await run_in_threadpool(run_together, store, [asked for asked, _ in taken])
+                except Exception as error:  # noqa: BLE001 - no thread can be started: raised again for each
+                    for asked, _ in taken:
+                        asked.end(error)
+                for _, done in taken:
+                    if not done.done():
+                        done.set_result(None)
+        finally:
+            # Not when the task is done, a moment later: what arrives in between would wait for nobody.
+            self._tasks.discard(asyncio.current_task())

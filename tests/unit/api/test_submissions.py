@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from stemline.api import submissions as module
 from stemline.api.submissions import MANY, THREADS, Asked, Steps, Submissions, run_together
 from stemline.jobs.errors import QueueFull, RequestRefused, StemlineError, StoreUnavailable
 from stemline.jobs.job import Job
@@ -111,48 +112,60 @@ def test_a_store_that_hangs_is_asked_once() -> None:
             each.result()
 
 
-async def occupy(store: Store, submissions: Submissions) -> list[asyncio.Task[str]]:
-    """Have all threads wait for the store: the first for one submission, the second for many."""
-    store.may_answer.clear()
+async def begin(submissions: Submissions, store: Store, begun: Callable[[], Awaitable[object]]) -> list[Any]:
+    """Have all threads work: the first on one submission, each other on many."""
     tasks = []
-    for count in (1, MANY):
-        for _ in range(count):
-            assert not store.begun.acquire(blocking=False)
-            tasks.append(asyncio.create_task(submissions.run(store, submit("first"))))
-            await asyncio.sleep(0)
-        await asyncio.to_thread(store.begun.acquire, timeout=10)
+    for count in (1, *[MANY] * (THREADS - 1)):
+        tasks += [asyncio.create_task(submissions.run(store, submit("first"))) for _ in range(count)]
+        await begun()
     return tasks
 
 
 def test_what_waits_is_stored_together() -> None:
     """While a thread waits for the store, submissions gather until they are worth another round trip."""
     store, submissions = Store(), Submissions()
+    store.may_answer.clear()
 
     async def ask() -> list[str]:
-        first = await occupy(store, submissions)
-        others = [asyncio.create_task(submissions.run(store, submit(f"other {n}"))) for n in range(8)]
+        first = await begin(submissions, store, lambda: asyncio.to_thread(store.begun.acquire, timeout=10))
+        others = [asyncio.create_task(submissions.run(store, submit(f"other {n}"))) for n in range(MANY + 1)]
         await asyncio.sleep(0)
         others[3].cancel()
+        await asyncio.sleep(0)
         store.may_answer.set()
         found = await asyncio.gather(*first, *others, return_exceptions=True)
         return [each if isinstance(each, str) else type(each).__name__ for each in found]
 
-    expected = [*(["first done"] * (1 + MANY)), *(f"other {n} done" for n in range(8))]
-    expected[1 + MANY + 3] = "CancelledError"
-    assert expected == asyncio.run(ask())
-    assert [1, MANY, 8] == store.trips
+    expected = [*(f"other {n} done" for n in range(MANY + 1))]
+    expected[3] = "CancelledError"
+    assert expected == asyncio.run(ask())[-len(expected) :]
+    assert [1, *[MANY] * THREADS] == store.trips
 
 
-def test_a_submission_that_arrives_while_the_threads_end_is_stored() -> None:
-    """All have ended, and the event loop does not know yet: what arrives then may not wait for them."""
+def test_a_submission_that_arrives_while_the_threads_end_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have found nothing more to do, and neither is gone yet: the next one may not wait for them."""
 
-    async def main() -> list[str]:
+    async def main() -> str:
+        gate = asyncio.get_running_loop().create_future()
+
+        async def in_thread(run: Any, *arguments: Any) -> None:
+            run(*arguments)
+            await asyncio.shield(gate)
+
+        monkeypatch.setattr(module, "run_in_threadpool", in_thread)
         store, submissions = Store(), Submissions()
-        first = await occupy(store, submissions)
-        store.may_answer.set()
-        submissions._threads.shutdown(wait=True)  # blocks the loop
-        submissions._threads = ThreadPoolExecutor(THREADS)
-        late = asyncio.create_task(submissions.run(store, submit("late")))
-        return await asyncio.wait_for(asyncio.gather(*first, late), 5)
+        first = await begin(submissions, store, lambda: asyncio.sleep(0.01))
+        late = submissions.run(store, submit("late"))
+        arrived: list[asyncio.Future[None]] = []
+        gate.add_done_callback(
+            lambda _: asyncio.get_running_loop().call_soon(lambda: arrived.append(late.send(None)))
+        )
+        gate.set_result(None)
+        await asyncio.gather(*first)
+        (waited_for,) = arrived
+        await asyncio.wait_for(waited_for, 5)
+        with pytest.raises(StopIteration) as ended:
+            late.send(None)
+        return str(ended.value.value)
 
-    assert [*(["first done"] * (1 + MANY)), "late done"] == asyncio.run(main())
+    assert "late done" == asyncio.run(main())
