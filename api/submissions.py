@@ -59,10 +59,18 @@ class Asked(Generic[T]):
             self.error = error
 
     def result(self) -> T:
-        """Return the result of the steps, or raise the error with which they ended."""
-        if self.error is not None:
-            raise self.error
-        return self._results[0]
+        """Return the result of the steps, or raise the error with which they ended, once.
+
+        An error refers to the frames that it has passed, with the body in them, and those to this object: in a
+        cycle they would stay until the garbage collector comes.
+        """
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+            return self._results[0]
+        finally:
+            del error
 
 
 def run_together(store: Store, asked: Sequence[Asked[Any]]) -> None:

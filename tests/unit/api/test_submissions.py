@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -81,6 +84,32 @@ def test_each_gets_its_own_outcome() -> None:
         asked[1].result()
     results = [asked[number].result() for number in (0, 2, 3, 4)]
     assert ["a done", "QueueNotFound", "stored before", "b done"] == results
+
+
+def test_a_refusal_holds_nothing_that_only_the_garbage_collector_frees() -> None:
+    """A refused body may be large, and the collector comes late."""
+
+    class Body:
+        pass
+
+    seen = []
+
+    def read() -> Steps[str]:
+        yield from ()
+        body = Body()
+        seen.append(weakref.ref(body))
+        raise RequestRefused("no")
+
+    gc.collect()
+    gc.disable()
+    try:
+        asked = [Asked(read())]
+        run_together(Store(), asked)
+        with contextlib.suppress(RequestRefused):
+            asked.pop().result()
+        assert seen[0]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable(), QueueFull()])
