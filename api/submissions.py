@@ -61,8 +61,8 @@ class Asked(Generic[T]):
     def result(self) -> T:
         """Return the result of the steps, or raise the error with which they ended, once.
 
-        An error refers to the frames that it has passed, with the body in them, and those to this object: in a
-        cycle they would stay until the garbage collector comes.
+        An error refers to the frames that it has passed, with the body in them, and those to this object: in
+        a cycle they would stay until the garbage collector comes.
         """
         error, self.error = self.error, None
         try:
