@@ -94,7 +94,7 @@ def test_a_file_without_its_end_is_truncated(suffix: str, song: Path, tmp_path: 
     data = (tmp_path / f"whole.{suffix}").read_bytes()
     path = tmp_path / f"in.{suffix}"
     for tenth in range(1, 10):
-        path.write_bytes(data[: len(data) * tenth // 10 | 1])  # no frame and no packet has an odd end
+        path.write_bytes(data[: len(data) * tenth // 10 | 3])  # no packet ends so, and three bytes begin one
         with pytest.raises(TruncatedMedia):
             read(path)
 
