@@ -68,9 +68,9 @@ def end_one(store: Store, app: Celery, receiver: Receiver) -> None:
     """Submit a job, claim it, end it and announce the callback, as a worker does."""
     spec = job_spec(CallbackRequest(url=receiver.url, format="JSON"))
     (job,) = store.jobs.create([dataclasses.replace(spec, queue_id="")])
-    claimed = store.jobs.claim("bench", [spec.level])
+    claimed = store.attempts.claim("bench", [spec.level])
     assert claimed is not None
-    store.jobs.succeed(claimed, job_result())
+    store.attempts.succeed(claimed, job_result())
     delivery = store.outbox.for_job(job.id)
     assert delivery is not None
     app.send_task(DELIVER, args=[delivery.id], queue=CALLBACKS, retry=False, ignore_result=True)

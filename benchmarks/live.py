@@ -96,12 +96,12 @@ async def events(bench: Bench, port: int, listeners: int, changes: int) -> None:
         tasks.append(asyncio.create_task(listen(port, request, ready, seen)))
         await ready.acquire()
     store.jobs.create([spec(0)])
-    job = store.jobs.claim("w", [0])
+    job = store.attempts.claim("w", [0])
     assert job is not None
     sent: dict[str, float] = {}
     for number in range(1, changes + 1):
         sent[str(number)] = time.perf_counter()
-        await asyncio.to_thread(store.jobs.heartbeat, job.id, job.token, number)
+        await asyncio.to_thread(store.attempts.heartbeat, job.id, job.token, number)
         await asyncio.sleep(0.2)
     await asyncio.sleep(2)
     for task in tasks:
@@ -185,8 +185,8 @@ def batch(bench: Bench, client: Client, rows: int) -> None:
     began, done = time.perf_counter(), 0
     while (found := store.batches.find(name)) is not None and found.ended is None and done < MAX_ENDED:
         feeder.feed()
-        while (job := store.jobs.claim("w", [0])) is not None:
-            store.jobs.fail(job, "InternalError", "")
+        while (job := store.attempts.claim("w", [0])) is not None:
+            store.attempts.fail(job, "InternalError", "")
             done += 1
     rate = done / (time.perf_counter() - began)
     label = "rows made into jobs, claimed and ended by one process"

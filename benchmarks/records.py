@@ -82,7 +82,7 @@ def measure(report: Report, url: str, tenants: int, count: int, ended: int) -> N
     end(store, ended, per_tenant)
     memory = store.statistics.read(0).server.memory_bytes
     collector = StoreCollector(store.statistics, max_queues=100)
-    timed(report, "claim", 500, lambda _: store.jobs.claim("w", LEVELS))
+    timed(report, "claim", 500, lambda _: store.attempts.claim("w", LEVELS))
     listed = "list, a page of 50"
     timed(report, listed, 500, lambda n: store.jobs.search(tenant(n * 7 % tenants), JobFilter(size=50)))
     timed(report, "metrics", 20, lambda _: list(collector.read_now()))

@@ -114,7 +114,7 @@ def finish(store: Store, job_id: str) -> None:
     Raises:
         ValueError: the best waiting job is another one.
     """
-    job = store.jobs.claim("test", (2, 1, 0))
+    job = store.attempts.claim("test", (2, 1, 0))
     if job is None or job.id != job_id:
         raise ValueError(f"{job_id} is not the next job")
     files = tuple(
@@ -125,4 +125,4 @@ def finish(store: Store, job_id: str) -> None:
         "Format": {"FormatName": "mp3", "Bitrate": "192.213000", "Duration": "30.040816"},
         "Stream": {"Audio": [AUDIO for _ in files]},
     }
-    store.jobs.succeed(job, Result(files, info))
+    store.attempts.succeed(job, Result(files, info))

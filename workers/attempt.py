@@ -92,12 +92,12 @@ class Attempt:
 
     def _run_stages(self, work: Work) -> Report | None:
         """Do the job; return what the separation did, or None if the stems of an equal job were copied."""
-        jobs = self.context.store.jobs
+        store = self.context.store
         digest = reuse.digest_of(work)
         if digest and (copy := reuse.copied(work, digest)):
             stages.publish(work)
-            drawn = retry_until_stored(partial(jobs.waveforms, self.job.spec.tenant, copy.reused)) or ()
-            retry_until_stored(lambda: jobs.succeed(self.job, copy, drawn, digest=digest))
+            drawn = retry_until_stored(partial(store.jobs.waveforms, self.job.spec.tenant, copy.reused)) or ()
+            retry_until_stored(lambda: store.attempts.succeed(self.job, copy, drawn, digest=digest))
             return None
         storage = self.context.settings.storage
         with scratch(storage.scratch_dir) as folder, self._memory(work, folder.parent) as memory:
@@ -119,7 +119,7 @@ class Attempt:
         waveforms = stages.waveforms_of(work, report)
         # Of a source that was replaced meanwhile it is not known which one was separated.
         kept = digest if digest and digest == reuse.digest_of(work) else ""
-        retry_until_stored(lambda: jobs.succeed(self.job, result, waveforms, digest=kept))
+        retry_until_stored(lambda: store.attempts.succeed(self.job, result, waveforms, digest=kept))
         return report
 
     def _memory(self, work: Work, folder: Path) -> MemoryWait:
@@ -231,11 +231,11 @@ class Attempt:
 
     def _record_of(self, result: AttemptResult, leftovers: Uploads) -> Callable[[], None]:
         """Return the write to the job store that records an end, and what could not be removed."""
-        jobs, settings = self.context.store.jobs, self.context.settings
+        attempts, settings = self.context.store.attempts, self.context.settings
         message = result.message[:_MAX_MESSAGE]
         match result.outcome:
             case Outcome.FAILED:
-                return partial(jobs.fail, self.job, result.code, message, leftovers=leftovers)
+                return partial(attempts.fail, self.job, result.code, message, leftovers=leftovers)
             case Outcome.POSTPONED:
                 # The wait doubles with each time that the job was put off.
                 times = max(0, self.job.claims - 1)
@@ -244,11 +244,11 @@ class Attempt:
                     doubled, max(settings.workers.retry_delay_s, settings.workers.retry_delay_max_s)
                 )
                 values = {"delay_s": delay_s, "counts": result.counts, "reason": message}
-                return partial(jobs.release, self.job, **values, leftovers=leftovers)
+                return partial(attempts.release, self.job, **values, leftovers=leftovers)
             case Outcome.RELEASED:
-                return partial(jobs.release, self.job, leftovers=leftovers)
+                return partial(attempts.release, self.job, leftovers=leftovers)
             case _:
-                return partial(jobs.confirm_cancel, self.job, leftovers=leftovers)
+                return partial(attempts.confirm_cancel, self.job, leftovers=leftovers)
 
     def _count(self, work: Work, report: Report, seconds: float) -> None:
         """Count and log a success with the time of each stage."""

@@ -12,7 +12,7 @@ from stemline.jobs.store import Store
 
 log = structlog.get_logger(__name__)
 
-MOST_WAITING: Final = 1000
+MAX_WAITING: Final = 1000
 """Jobs of one batch that wait at a time: enough for any number of workers until the next look."""
 _AT_ONCE: Final = 250
 _BATCHES: Final = 20
@@ -50,7 +50,7 @@ class Feeder:
     def _feed(self, batch: Batch, most: int) -> bool:
         """Make jobs of the next rows; return whether there were any."""
         batches = self._store.batches
-        first, rows = batches.take(batch.id, most=most, most_waiting=MOST_WAITING)
+        first, rows = batches.take(batch.id, most=most, max_waiting=MAX_WAITING)
         if rows:
             ids = [row_job_id(batch.id, first + number) for number in range(len(rows))]
             self._store.jobs.create_many([row_spec(batch, row) for row in rows], ids)

@@ -128,7 +128,7 @@ class LeaseKeeper:
         sent_at = time.time()  # the store counts the lease from when it reads the heartbeat, which is later
         try:
             left_s = None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
-            cancel = self._store.jobs.heartbeat(
+            cancel = self._store.attempts.heartbeat(
                 self._job.id, self._job.token, self.progress, self.device, self.stage, remaining_s=left_s
             )
         except LeaseLost:

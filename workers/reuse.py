@@ -57,7 +57,7 @@ def copied(work: Work, digest: str) -> Result | None:
     """
     job, store, useless = work.job, work.context.store, ""
     while True:
-        ask = partial(store.jobs.reuse, job.id, job.token, digest, without=useless)
+        ask = partial(store.attempts.reuse, job.id, job.token, digest, without=useless)
         found = retry_until_stored(ask)
         if found.waits:
             raise EqualJobRuns

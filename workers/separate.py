@@ -53,7 +53,7 @@ def separate(context: SeparationContext, hostname: str, *, wake_up_level: object
     if context.shutdown.requested():
         return None
     worker = claimant(hostname, threading.get_native_id())  # a process of the pool, or a thread of it
-    job = context.store.jobs.claim(worker, context.settings.workers.levels, context.serves())
+    job = context.store.attempts.claim(worker, context.settings.workers.levels, context.serves())
     if job is None:
         return None
     with structlog.contextvars.bound_contextvars(

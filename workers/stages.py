@@ -186,7 +186,7 @@ def open_uploads(work: Work) -> None:
     def register(upload: Upload) -> None:
         work.uploads.append(upload)
         known = [each.to_json() for each in work.uploads]
-        retry_until_stored(lambda: store.jobs.register_uploads(job.id, job.token, known))
+        retry_until_stored(lambda: store.attempts.register_uploads(job.id, job.token, known))
 
     for track in spec.tracks():
         work.context.buckets.stems.open(

@@ -119,7 +119,7 @@ class Sweeper:
         end = time.monotonic() + RECLAIM_BUDGET_S
         unavailable: set[tuple[str, str]] = set()
         done: set[str] = set()
-        while left := [each for each in self._store.jobs.expired(100 + len(done)) if each not in done]:
+        while left := [each for each in self._store.attempts.expired(100 + len(done)) if each not in done]:
             for job_id in left:
                 if time.monotonic() > end:
                     log.warning("reclaim.out_of_time", buckets=len(unavailable))
@@ -148,7 +148,7 @@ class Sweeper:
         Raises:
             RecordTooNew: Its record was written by a newer release.
         """
-        job = self._store.jobs.reclaim(job_id, self._name)
+        job = self._store.attempts.reclaim(job_id, self._name)
         if job is None:
             return False
         uploads = [Upload.from_json(dict(each)) for each in job.uploads]
@@ -210,15 +210,15 @@ class Sweeper:
             if job.attempt >= self._max_attempts:
                 code = code_of(TooManyAttempts())
                 message = f"The worker died on each of {job.attempt} attempts."
-                self._store.jobs.fail(job, code, message, leftovers=leftovers)
+                self._store.attempts.fail(job, code, message, leftovers=leftovers)
                 return AttemptResult(Outcome.FAILED, code, message)
             try:
-                self._store.jobs.release(job, counts=True, leftovers=leftovers)
+                self._store.attempts.release(job, counts=True, leftovers=leftovers)
             except CancelAsked:
                 pass
             else:
                 return AttemptResult(Outcome.RELEASED, message="The worker died.")
-        self._store.jobs.confirm_cancel(job, leftovers=leftovers)
+        self._store.attempts.confirm_cancel(job, leftovers=leftovers)
         return AttemptResult(Outcome.CANCELLED)
 
     def resend_wake_ups(self) -> None:

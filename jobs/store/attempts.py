@@ -34,8 +34,9 @@ class RedisAttempts(AttemptRepository):
 
     def claim(self, worker: str, levels: Sequence[int], serves: Collection[str] = COMMON) -> Job | None:
         by_preference = sorted(levels, reverse=True)
-        numbers = [self._lease_us, self._ageing_us, len(by_preference), *by_preference]
-        limits = self._connection.options.model_limits
+        options = self._connection.options
+        numbers = [options.lease_us, options.level_ageing_us, len(by_preference), *by_preference]
+        limits = options.model_limits
         names = [f"{name}={limits[name]}" if name in limits else name for name in sorted(serves)]
         while True:
             answer = self._connection.run("claim", worker, *numbers, *names)
@@ -55,7 +56,7 @@ class RedisAttempts(AttemptRepository):
     ) -> bool:
         left_us = "" if remaining_s is None else round(remaining_s * 1e6)
         answer = self._connection.run(
-            "heartbeat", job_id, token, self._lease_us, progress, device, stage, left_us
+            "heartbeat", job_id, token, self._connection.options.lease_us, progress, device, stage, left_us
         )
         if answer == -1:
             raise LeaseLost
@@ -108,7 +109,9 @@ class RedisAttempts(AttemptRepository):
         return [str(job_id) for job_id in found]
 
     def reclaim(self, job_id: str, sweeper: str) -> Job | None:
-        return records.job(self._connection.run("reclaim", job_id, sweeper, self._lease_us) or ())
+        return records.job(
+            self._connection.run("reclaim", job_id, sweeper, self._connection.options.lease_us) or ()
+        )
 
     def _finish(
         self,
@@ -161,14 +164,6 @@ class RedisAttempts(AttemptRepository):
         if answer[0] == "cancel":
             raise CancelAsked
         self._connection.wake_up(answer[1])
-
-    @property
-    def _ageing_us(self) -> int:
-        return round(self._connection.options.level_ageing_s * 1e6)
-
-    @property
-    def _lease_us(self) -> int:
-        return round(self._connection.options.lease_s * 1e6)
 
 
 def _left(uploads: Uploads) -> str:

@@ -104,8 +104,8 @@ class RedisBatches(BatchRepository):
         found = connection.read(connection.client.zrange, connection.key("feeding"), 0, limit - 1)
         return [str(name) for name in found]
 
-    def take(self, batch_id: str, *, most: int, most_waiting: int) -> tuple[int, list[Row]]:
-        answer = self._run("take", batch_id, most, most_waiting)
+    def take(self, batch_id: str, *, most: int, max_waiting: int) -> tuple[int, list[Row]]:
+        answer = self._run("take", batch_id, most, max_waiting)
         if answer[0] == "unknown":
             return 0, []
         return int(answer[1]), [records.ROW.validate_json(text) for text in answer[2]]

@@ -26,7 +26,7 @@ from stemline.jobs.queue import QueueLimits
 from stemline.jobs.serving import Demand
 from stemline.jobs.states import State
 from stemline.jobs.store import records
-from stemline.jobs.store.attempts import RedisAttempts
+from stemline.jobs.store.connection import Connection
 from stemline.jobs.store.protocols import JobRepository
 from stemline.jobs.store.statistics import read_demands
 from stemline.jobs.store.usage import budget_arguments
@@ -56,8 +56,11 @@ _DAY_US = 86_400_000_000
 T = TypeVar("T")
 
 
-class RedisJobs(RedisAttempts, JobRepository):
+class RedisJobs(JobRepository):
     """Jobs in Redis."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def create(
         self,
@@ -155,11 +158,13 @@ class RedisJobs(RedisAttempts, JobRepository):
         return answer
 
     def get(self, tenant: Tenant, ids: Sequence[str]) -> list[Job | None]:
-        found = self._connection.run("get", str(tenant), self._ageing_us, *ids)
+        found = self._connection.run("get", str(tenant), self._connection.options.level_ageing_us, *ids)
         return [records.job(record) for record in found]
 
     def find(self, job_id: str) -> Job | None:
-        return records.job(self._connection.run("get", "", self._ageing_us, job_id)[0])
+        return records.job(
+            self._connection.run("get", "", self._connection.options.level_ageing_us, job_id)[0]
+        )
 
     def waveforms(self, tenant: Tenant, job_id: str) -> tuple[Waveform, ...] | None:
         if self.get(tenant, [job_id]) == [None]:
@@ -182,7 +187,7 @@ class RedisJobs(RedisAttempts, JobRepository):
             "+inf" if which.end is None else which.end,
             which.cursor or "",
             which.size,
-            "" if which.is_brief else self._ageing_us,
+            "" if which.is_brief else self._connection.options.level_ageing_us,
             *_criteria(which),
         )
         return Page([job for record in found if (job := records.job(record))], cursor or None)
@@ -210,7 +215,7 @@ class RedisJobs(RedisAttempts, JobRepository):
     def browse(self, tenant: Tenant, state: State | None, *, offset: int, size: int) -> Listing[Job]:
         stored = State.SUBMITTED if state is State.PAUSE else state
         total, found = self._connection.run(
-            "browse", str(tenant), stored or "", offset, size, self._ageing_us
+            "browse", str(tenant), stored or "", offset, size, self._connection.options.level_ageing_us
         )
         return Listing([job for record in found if (job := records.job(record))], total)
 

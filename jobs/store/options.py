@@ -55,6 +55,16 @@ class StoreOptions:
     """How long callbacks that failed for good are kept, days."""
 
     @property
+    def lease_us(self) -> int:
+        """How long a claim is valid without a heartbeat, µs."""
+        return round(self.lease_s * 1e6)
+
+    @property
+    def level_ageing_us(self) -> int:
+        """The interval of the ageing of levels, µs; 0 if there is none."""
+        return round(self.level_ageing_s * 1e6)
+
+    @property
     def queue_limits(self) -> QueueLimits:
         """Limits of a new queue."""
         return QueueLimits(self.queue_max_size, self.queue_max_concurrent)

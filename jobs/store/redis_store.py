@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import redis
 
+from stemline.jobs.store.attempts import RedisAttempts
 from stemline.jobs.store.batches import RedisBatches
 from stemline.jobs.store.client import client_options
 from stemline.jobs.store.connection import Connection
@@ -59,6 +60,7 @@ class RedisStore(Store):
         )
         self._connection = connection
         self.jobs = RedisJobs(connection)
+        self.attempts = RedisAttempts(connection)
         self.queues = RedisQueues(connection)
         self.templates = RedisTemplates(connection)
         self.tenants = RedisTenants(connection)

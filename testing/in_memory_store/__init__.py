@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from stemline.jobs.store import Notify, Store, StoreOptions
 from stemline.jobs.store.values import Deliver, discard_deliveries, discard_wake_ups
+from stemline.testing.in_memory_store.attempts import InMemoryAttempts
 from stemline.testing.in_memory_store.batches import InMemoryBatches
 from stemline.testing.in_memory_store.callbacks import InMemoryHostSlots, InMemoryOutbox
 from stemline.testing.in_memory_store.contents import Contents
@@ -53,6 +54,7 @@ class InMemoryStore(Store):
         contents = Contents(options or StoreOptions(), notify, clock, deliver)
         self._contents = contents
         self.jobs = InMemoryJobs(contents)
+        self.attempts = InMemoryAttempts(contents)
         self.queues = InMemoryQueues(contents)
         self.templates = InMemoryTemplates(contents)
         self.tenants = InMemoryTenants(contents)

@@ -6,30 +6,25 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from stemline.jobs.errors import (
-    CancelAsked,
-)
+from stemline.jobs.errors import CancelAsked
 from stemline.jobs.estimate import mean_run
 from stemline.jobs.history import StepKind
 from stemline.jobs.job import Job, Result, Waveform
 from stemline.jobs.queue import USUAL_WEIGHT
 from stemline.jobs.serving import COMMON
 from stemline.jobs.states import State
-from stemline.jobs.store import (
-    Reuse,
-    WakeUp,
-    records,
-)
+from stemline.jobs.store import AttemptRepository, Reuse, WakeUp, records
 from stemline.jobs.store.snapshot import LEVELS
 from stemline.jobs.store.values import Uploads
 from stemline.jobs.text import shorten
 from stemline.testing.in_memory_store.contents import Contents
 
 
-class Attempts:
-    """What workers do with jobs; a part of `InMemoryJobs`."""
+class InMemoryAttempts(AttemptRepository):
+    """Attempts at jobs in memory."""
 
-    _contents: Contents
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
 
     def claim(self, worker: str, levels: Sequence[int], serves: Collection[str] = COMMON) -> Job | None:
         contents = self._contents

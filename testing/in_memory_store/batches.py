@@ -142,7 +142,7 @@ class InMemoryBatches(BatchRepository):
         looked = self._looked
         return [each.id for each in sorted(found, key=lambda b: looked.get(b.id, b.created))[:limit]]
 
-    def take(self, batch_id: str, *, most: int, most_waiting: int) -> tuple[int, list[Row]]:
+    def take(self, batch_id: str, *, most: int, max_waiting: int) -> tuple[int, list[Row]]:
         contents = self._contents
         with contents.lock:
             batch = contents.batches.get(batch_id)
@@ -150,7 +150,7 @@ class InMemoryBatches(BatchRepository):
                 return 0, []
             self._looked[batch_id] = contents.clock()  # the others are looked at before it is again
             waiting = sum(job.state is State.SUBMITTED for job in contents.jobs_of(batch_id))
-            may = min(most, most_waiting - waiting) if batch.state is BatchState.ACTIVE else 0
+            may = min(most, max_waiting - waiting) if batch.state is BatchState.ACTIVE else 0
             return batch.fed, contents.batch_rows[batch_id][: max(0, may)]
 
     def fed(self, batch_id: str, first: int, count: int) -> None:

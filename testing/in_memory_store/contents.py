@@ -43,7 +43,7 @@ class Contents(BatchChanges):
         """Return a job as clients see it, with its position and estimates."""
         if job.state in ENDED:
             return job
-        queue, ageing_us = job.spec.queue_id, round(self.options.level_ageing_s * 1e6)
+        queue, ageing_us = job.spec.queue_id, self.options.level_ageing_us
 
         def rank(one: Job) -> tuple[int, int]:
             aged = max(0, self.clock() - one.created) // ageing_us if ageing_us else 0
@@ -81,7 +81,7 @@ class Contents(BatchChanges):
         return max(job.token + 1, self.clock())
 
     def extend_lease(self, job_id: str) -> None:
-        self.leases[job_id] = self.clock() + round(self.options.lease_s * 1e6)
+        self.leases[job_id] = self.clock() + self.options.lease_us
 
     def leave(self, job: Job, uploads: Uploads) -> None:
         """Record uploads of the current attempt that could not be removed from their bucket."""

@@ -23,14 +23,13 @@ from stemline.jobs.store import (
     records,
 )
 from stemline.jobs.tenant import Tenant
-from stemline.testing.in_memory_store.attempts import Attempts
 from stemline.testing.in_memory_store.contents import Contents
 from stemline.testing.in_memory_store.submissions import Submissions
 
 _DAY_US = 86_400_000_000
 
 
-class InMemoryJobs(Submissions, Attempts, JobRepository):
+class InMemoryJobs(Submissions, JobRepository):
     """Jobs in memory."""
 
     def __init__(self, contents: Contents) -> None:

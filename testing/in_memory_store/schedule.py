@@ -96,7 +96,7 @@ class Schedule(Lines):
 
         It may be one of the common line that the worker does not serve.
         """
-        ageing_us = round(self.options.level_ageing_s * 1e6)
+        ageing_us = self.options.level_ageing_us
         best: tuple[int, int, Job] | None = None
         lines = served_lines(serves)
         for level in sorted(levels, reverse=True):

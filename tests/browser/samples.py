@@ -64,7 +64,9 @@ def succeed(store: Store, job) -> None:
     )
     info = {"Format": {"FormatName": "mp3", "Duration": "214.300000"}, "Stream": {"Audio": []}}
     drawn = tuple(Waveform(name, 20_000, "gH+AfwA/") for name in ("Mix", *job.spec.tracks()))
-    store.jobs.succeed(job, Result(files, info, -97.25, -24.5, audio_s=214.3, source_bytes=5_144_000), drawn)
+    store.attempts.succeed(
+        job, Result(files, info, -97.25, -24.5, audio_s=214.3, source_bytes=5_144_000), drawn
+    )
 
 
 class EarlierClock:
@@ -89,18 +91,18 @@ def fill(store: Store, number: int = 40, clock: EarlierClock | None = None) -> N
         clock.advance(7)
         store.jobs.create([spec(i, list(AudioMode)[i % 4], callback=callback, credential=SECRET_ID)])
     for i in range(number // 2):
-        job = store.jobs.claim(claimant(f"separate@worker-{i % 2}", 4000 + i % 4), (2, 1, 0))
+        job = store.attempts.claim(claimant(f"separate@worker-{i % 2}", 4000 + i % 4), (2, 1, 0))
         if job is None:
             break
         if i % 6 == 1:
             job = _put_off(store, job, clock)
         for share, stage in ((0, "download"), (0, "decode"), (10 * (i % 10), "separate")):
-            store.jobs.heartbeat(job.id, job.token, share, "cpu", stage)
+            store.attempts.heartbeat(job.id, job.token, share, "cpu", stage)
             clock.advance(1.5 if share == 0 else 20)
         if i % 5 == 4:
-            store.jobs.fail(job, "ResourceNotFound", "The input object does not exist. (NoSuchKey)")
+            store.attempts.fail(job, "ResourceNotFound", "The input object does not exist. (NoSuchKey)")
         elif i % 5 != 3:
-            store.jobs.heartbeat(job.id, job.token, 100, stage="upload")
+            store.attempts.heartbeat(job.id, job.token, 100, stage="upload")
             clock.advance(3)
             succeed(store, job)
 
@@ -108,11 +110,11 @@ def fill(store: Store, number: int = 40, clock: EarlierClock | None = None) -> N
 def _put_off(store: Store, job: Job, clock: EarlierClock) -> Job:
     """Let an attempt end early, and begin the next one."""
     clock.advance(4)
-    store.jobs.heartbeat(job.id, job.token, 0, stage="download")
+    store.attempts.heartbeat(job.id, job.token, 0, stage="download")
     clock.advance(11)
-    store.jobs.release(job, reason="The bucket is unavailable. (503)")
+    store.attempts.release(job, reason="The bucket is unavailable. (503)")
     clock.advance(6)
-    again = store.jobs.claim(claimant("separate@worker-1", 4001), (2, 1, 0))
+    again = store.attempts.claim(claimant("separate@worker-1", 4001), (2, 1, 0))
     assert again is not None
     return again
 

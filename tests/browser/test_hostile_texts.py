@@ -61,13 +61,13 @@ def server() -> Iterator[ApiServer]:
             callback=CallbackRequest(url=f"http://cb.example/?{text}"),
         )
         store.jobs.create([spec])
-        job = store.jobs.claim(f"worker {text}", (2, 1, 0))
+        job = store.attempts.claim(f"worker {text}", (2, 1, 0))
         assert job is not None
-        store.jobs.heartbeat(job.id, job.token, 50, f"device {text}")
+        store.attempts.heartbeat(job.id, job.token, 50, f"device {text}")
         if number % 3 == 0:
-            store.jobs.fail(job, f"Code{text}", f"message {text}")
+            store.attempts.fail(job, f"Code{text}", f"message {text}")
         elif number % 3 == 1:
-            store.jobs.succeed(job, Result((OutputFile(Track.VOICE, f"out/{text}", "0" * 32, 1),), {}))
+            store.attempts.succeed(job, Result((OutputFile(Track.VOICE, f"out/{text}", "0" * 32, 1),), {}))
         if (delivery := store.outbox.for_job(job.id)) is not None:
             answer = DeliveryAttempt(1, "500", 2, f"answer {text}")
             store.outbox.record(delivery.id, answer, next_due=None, status="dead")

@@ -61,7 +61,7 @@ def test_a_connection_that_is_cut(page: Page, relayed: tuple[Service, Relay, Sto
         page.wait_for_timeout(40 * number)
         relay.cut()
     shown_once(page, store)
-    job = store.jobs.claim("worker", (2, 1, 0))
+    job = store.attempts.claim("worker", (2, 1, 0))
     page.locator(f".row[data-job={job.id}]").get_by_role("link").click()
     heading = page.get_by_role("heading", level=1)
     expect(heading).to_contain_text("Running")

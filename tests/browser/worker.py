@@ -68,16 +68,16 @@ class SplittingWorker:
 
     def _run(self) -> None:
         while not self._stop.wait(0.05):
-            if job := self._store.jobs.claim(
+            if job := self._store.attempts.claim(
                 claimant("separate@splitter", threading.get_native_id()), (2, 1, 0)
             ):
                 try:
                     self._work(job)
                 except self._s3.exceptions.NoSuchKey:
-                    self._store.jobs.fail(job, "ResourceNotFound", "The input object does not exist.")
+                    self._store.attempts.fail(job, "ResourceNotFound", "The input object does not exist.")
 
     def _stage(self, job: Job, stage: str, progress: int) -> None:
-        self._store.jobs.heartbeat(job.id, job.token, progress, "splitter", stage)
+        self._store.attempts.heartbeat(job.id, job.token, progress, "splitter", stage)
 
     def _work(self, job: Job) -> None:
         self._stage(job, "download", 0)
@@ -104,4 +104,4 @@ class SplittingWorker:
             "Format": {"FormatName": "wav", "Duration": f"{len(mix) / RATE:.6f}"},
             "Stream": {"Audio": []},
         }
-        self._store.jobs.succeed(job, Result(tuple(files), info, -200.0), drawn)
+        self._store.attempts.succeed(job, Result(tuple(files), info, -200.0), drawn)

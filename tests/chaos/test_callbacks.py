@@ -31,7 +31,7 @@ from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
 from stemline.testing.samples import job_result
 store = open_store(Settings())
-store.jobs.succeed(store.jobs.claim("dying", [1]), job_result())
+store.attempts.succeed(store.attempts.claim("dying", [1]), job_result())
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -125,7 +125,7 @@ def test_killed_while_sending(service):
         service.start("beat")
         worker = service.start("worker", "callbacks")
         job_id = service.submit(receiver.url)
-        service.store.jobs.succeed(service.store.jobs.claim("test", [1]), job_result())
+        service.store.attempts.succeed(service.store.attempts.claim("test", [1]), job_result())
         eventually(lambda: receiver.received, 180, "the delivery")
         worker.kill()
         worker.wait()
@@ -142,6 +142,6 @@ def test_the_first_attempt_does_not_wait_for_a_sweep(service):
         service.start("worker", "callbacks")
         for _ in range(2):  # the first one waits for the worker to start
             job_id = service.submit(receiver.url)
-            service.store.jobs.succeed(service.store.jobs.claim("test", [1]), job_result())
+            service.store.attempts.succeed(service.store.attempts.claim("test", [1]), job_result())
             service.notify(job_id)
             assert ["200"] == [attempt.status for attempt in service.delivered(job_id).attempts]

@@ -252,7 +252,7 @@ def pause_and_cancel(side: Side) -> None:
     running, waiting, doomed = (
         sdk.ci_create_media_jobs(BUCKET, JOB)["JobsDetail"][0]["JobId"] for _ in range(3)
     )
-    claimed = store.jobs.claim("test", (0,))
+    claimed = store.attempts.claim("test", (0,))
     assert claimed is not None
     queue = sdk.ci_get_asr_queue(BUCKET)["QueueList"][0]
     notify = {"State": "On", "Event": "TaskFinish", "Type": "Url", "Url": "http://127.0.0.1:9/q"}
@@ -276,7 +276,7 @@ def pause_and_cancel(side: Side) -> None:
     assert State.RUNNING is found.state
     assert [] == sdk.ci_get_asr_queue(BUCKET, State="Paused").get("QueueList", [])
     sdk.ci_cancel_jobs(BUCKET, waiting)
-    store.jobs.fail(claimed, "ResourceNotFound", "The input object does not exist")
+    store.attempts.fail(claimed, "ResourceNotFound", "The input object does not exist")
     failed = detail(sdk, running)
     assert ("Failed", "ResourceNotFound") == (failed["State"], failed["Code"])
 

@@ -11,6 +11,7 @@ from stemline.api import jobs as jobs_api
 from stemline.callbacks.delivery import DeliveryService
 from stemline.jobs import batch as batch_rules
 from stemline.jobs.store import jobs as jobs_store
+from stemline.jobs.store.attempts import RedisAttempts
 from stemline.jobs.store.jobs import RedisJobs
 from stemline.jobs.store.values import Counted
 from stemline.storage import publish
@@ -67,7 +68,7 @@ def _recorded_first(self: Any, host: str, delivery_id: str) -> None:
     self._send(delivery, announced, self._store.now() / 1e6)
 
 
-def _almost_expired(self: RedisJobs, limit: int = 100) -> list[str]:
+def _almost_expired(self: RedisAttempts, limit: int = 100) -> list[str]:
     """Return running jobs whose lease has not ended."""
     connection = self._connection
     later = connection.now() + 60_000_000
@@ -95,7 +96,7 @@ _numbers = itertools.count()
 
 def _fed_first(self: Any, batch: Any, most: int) -> bool:
     """Count rows as fed, and then make jobs of them."""
-    first, rows = self._store.batches.take(batch.id, most=most, most_waiting=feeder.MOST_WAITING)
+    first, rows = self._store.batches.take(batch.id, most=most, max_waiting=feeder.MAX_WAITING)
     if rows:
         self._store.batches.fed(batch.id, first, len(rows))
         ids = [batch_rules.row_job_id(batch.id, first + number) for number in range(len(rows))]
@@ -239,7 +240,7 @@ MISTAKES: Final = (
     Mistake(
         "jobs are reclaimed before their lease has ended",
         lua=[("reclaim", "> NOW then return nil end", "> NOW + 60000000 then return nil end")],
-        python=[(RedisJobs, "expired", _almost_expired)],
+        python=[(RedisAttempts, "expired", _almost_expired)],
     ),
     Mistake("nothing is reclaimed", python=[(Sweeper, "reclaim_expired", _nothing)]),
     Mistake("uploads are not registered", python=[(stages, "open_uploads", _open_unregistered)]),

@@ -77,9 +77,9 @@ class Bench:
     """One attempt at a job, with everything around it faked."""
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-        self.jobs, self.buckets, self.engine = Fake(), Fake(), Fake()
+        self.store, self.buckets, self.engine = Fake(), Fake(), Fake()
         vars(self.buckets)["stems"] = self.buckets
-        self.jobs.results["heartbeat"] = lambda *_, **__: False
+        self.store.results["heartbeat"] = lambda *_, **__: False
         self.buckets.results |= {"download": lambda *_, **__: 100, "open": self._open}
         self.buckets.results["send"] = lambda upload, *_, **__: replace(upload, md5="0" * 32)
         self.engine.results["separate_file"] = self._separate
@@ -99,7 +99,7 @@ class Bench:
         self.context: Any = SimpleNamespace(
             settings=Settings(**{"scratch_dir": str(tmp_path), "heartbeat_s": 0.05} | changes),
             pace=Pace(),
-            store=SimpleNamespace(jobs=self.jobs),
+            store=SimpleNamespace(jobs=self.store, attempts=self.store),
             buckets=self.buckets,
             metrics=WorkerMetrics(),
             tracer=Tracer(),

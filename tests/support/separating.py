@@ -36,7 +36,7 @@ class Worker:
     def run(self) -> None:
         """Serve jobs until it is stopped."""
         while not self.stopped.is_set():
-            job = self.store.jobs.claim("test@worker", (2, 1, 0))
+            job = self.store.attempts.claim("test@worker", (2, 1, 0))
             if job is None:
                 time.sleep(0.02)
                 continue
@@ -48,17 +48,17 @@ class Worker:
     def _separate(self, job: Job) -> None:
         source = job.spec.input_object
         self.sources.append(source)
-        beat = partial(self.store.jobs.heartbeat, job.id, job.token, 40, stage="separate")
+        beat = partial(self.store.attempts.heartbeat, job.id, job.token, 40, stage="separate")
         while beat() or self.holds.is_set():
             if beat():
-                self.store.jobs.confirm_cancel(job)
+                self.store.attempts.confirm_cancel(job)
                 return
             if self.stopped.is_set():
                 return
             time.sleep(0.02)
         if next((name for name in self.fails if name in source), ""):
             self.fails -= {name for name in self.fails if name in source}
-            self.store.jobs.fail(job, "InvalidContent", "The source holds no audio.")
+            self.store.attempts.fail(job, "InvalidContent", "The source holds no audio.")
             return
         files = []
         for track in job.spec.tracks():
@@ -67,7 +67,9 @@ class Worker:
             self.s3.client.put_object(Bucket=job.spec.output.bucket, Key=key, Body=content)
             digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
             files.append(OutputFile(track, key, digest, len(content)))
-        self.store.jobs.succeed(job, Result(tuple(files), {"Format": {"Duration": "1.0"}}, model="2stems"))
+        self.store.attempts.succeed(
+            job, Result(tuple(files), {"Format": {"Duration": "1.0"}}, model="2stems")
+        )
 
 
 @contextmanager

@@ -20,7 +20,12 @@ Calls = dict[str, Callable[[], object]]
 
 def calls(store: RedisStore, job: Job) -> Calls:
     """Return a call of every method, by its name; none needs that what it names is there."""
-    return {**calls_of_jobs(store, job), **calls_of_deliveries(store, job), **calls_of_others(store, job)}
+    return {
+        **calls_of_jobs(store, job),
+        **calls_of_attempts(store, job),
+        **calls_of_deliveries(store, job),
+        **calls_of_others(store, job),
+    }
 
 
 def methods(store: RedisStore) -> set[str]:
@@ -50,31 +55,37 @@ def calls_of_jobs(store: RedisStore, job: Job) -> Calls:
         "jobs.browse": lambda: jobs.browse(tenant, State.SUBMITTED, offset=0, size=5),
         "jobs.cancel": lambda: jobs.cancel(tenant, [job.id]),
         "jobs.cancel_where": lambda: jobs.cancel_where(tenant, JobFilter()),
-        "jobs.claim": lambda: jobs.claim("w", (2, 1, 0)),
-        "jobs.confirm_cancel": lambda: jobs.confirm_cancel(job),
         "jobs.count": lambda: jobs.count(tenant, JobFilter()),
         "jobs.create": lambda: jobs.create([job.spec]),
         "jobs.create_each": lambda: only(jobs.create_each([Submission([job.spec])])),
         "jobs.create_many": lambda: jobs.create_many([job.spec]),
         "jobs.demands": jobs.demands,
         "jobs.expire": jobs.expire,
-        "jobs.expired": jobs.expired,
-        "jobs.fail": lambda: jobs.fail(job, "c", "m"),
         "jobs.find": lambda: jobs.find(job.id),
         "jobs.get": lambda: jobs.get(tenant, [job.id]),
-        "jobs.heartbeat": lambda: jobs.heartbeat(job.id, job.token, 5),
         "jobs.history": lambda: jobs.history(job.id),
         "jobs.promote": jobs.promote,
         "jobs.prune": jobs.prune,
-        "jobs.reclaim": lambda: jobs.reclaim(job.id, "s"),
-        "jobs.register_uploads": lambda: jobs.register_uploads(job.id, job.token, []),
-        "jobs.release": lambda: jobs.release(job),
         "jobs.repeated": lambda: jobs.repeated(tenant, Idempotency("k", "0" * 64)),
-        "jobs.reuse": lambda: jobs.reuse(job.id, job.token, "digest"),
         "jobs.search": lambda: jobs.search(tenant, JobFilter(size=5)),
         "jobs.startable": lambda: jobs.startable(1, 5),
-        "jobs.succeed": lambda: jobs.succeed(job, Result((), {})),
         "jobs.waveforms": lambda: jobs.waveforms(tenant, job.id),
+    }
+
+
+def calls_of_attempts(store: RedisStore, job: Job) -> Calls:
+    attempts = store.attempts
+    return {
+        "attempts.claim": lambda: attempts.claim("w", (2, 1, 0)),
+        "attempts.confirm_cancel": lambda: attempts.confirm_cancel(job),
+        "attempts.expired": attempts.expired,
+        "attempts.fail": lambda: attempts.fail(job, "c", "m"),
+        "attempts.heartbeat": lambda: attempts.heartbeat(job.id, job.token, 5),
+        "attempts.reclaim": lambda: attempts.reclaim(job.id, "s"),
+        "attempts.register_uploads": lambda: attempts.register_uploads(job.id, job.token, []),
+        "attempts.release": lambda: attempts.release(job),
+        "attempts.reuse": lambda: attempts.reuse(job.id, job.token, "digest"),
+        "attempts.succeed": lambda: attempts.succeed(job, Result((), {})),
     }
 
 
@@ -115,7 +126,7 @@ def calls_of_others(store: RedisStore, job: Job) -> Calls:
         "batches.resume": lambda: batches.resume(tenant, "b"),
         "batches.seal": lambda: batches.seal("b", "u", "sha"),
         "batches.search": lambda: batches.search(tenant),
-        "batches.take": lambda: batches.take("b", most=1, most_waiting=1),
+        "batches.take": lambda: batches.take("b", most=1, max_waiting=1),
         "batches.with_pending_rows": batches.with_pending_rows,
         "events.begin": lambda: store.events.begin(tenant),
         "events.read": lambda: store.events.read(tenant, "0-0"),

@@ -68,7 +68,9 @@ class Store(Protocol):
     """A job store; safe to use from several threads."""
 
     jobs: JobRepository
-    """Jobs and the life of their attempts."""
+    """Jobs of tenants."""
+    attempts: AttemptRepository
+    """Attempts at jobs."""
     queues: QueueRepository
     """Queues of tenants."""
     templates: TemplateRepository

@@ -125,13 +125,13 @@ class BatchRepository(Protocol):
         """Return ids of batches with rows that are not jobs yet, the oldest first."""
         ...
 
-    def take(self, batch_id: str, *, most: int, most_waiting: int) -> tuple[int, list[Row]]:
+    def take(self, batch_id: str, *, most: int, max_waiting: int) -> tuple[int, list[Row]]:
         """Return the next rows that may become jobs, and the number of the first.
 
         Args:
             batch_id: the batch.
             most: rows to return.
-            most_waiting: waiting jobs that the batch may have with these.
+            max_waiting: waiting jobs that the batch may have with these.
         """
         ...
 

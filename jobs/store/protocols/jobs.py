@@ -10,7 +10,6 @@ from stemline.jobs.job import Job, JobSpec, Waveform
 from stemline.jobs.queue import QueueLimits
 from stemline.jobs.serving import Demand
 from stemline.jobs.states import State
-from stemline.jobs.store.protocols.attempts import AttemptRepository
 from stemline.jobs.store.values import (
     Counted,
     Idempotency,
@@ -24,8 +23,8 @@ from stemline.jobs.tenant import Tenant
 from stemline.jobs.usage import NO_BUDGET, Budget
 
 
-class JobRepository(AttemptRepository, Protocol):
-    """Jobs: submission and queries, the life of their attempts, and the sweeper's work."""
+class JobRepository(Protocol):
+    """Jobs: submission and queries, and what is due at a time."""
 
     # Submission and queries
 

@@ -128,14 +128,14 @@ class Client:
 
     def _work(self) -> None:
         """Claim a job and end it as failed; a claim is made again if it is lost."""
-        job = self.store.jobs.claim("worker", [self._level])
+        job = self.store.attempts.claim("worker", [self._level])
         if job is None:
             return
         kept = self._kept.get(("job", job.id))
         if kept is None:
             kept = self._kept["job", job.id] = Kept(None, [State.SUBMITTED])
         self._change(
-            "job", job.id, State.FAILED, lambda: self.store.jobs.fail(job, "InternalError", "as planned")
+            "job", job.id, State.FAILED, lambda: self.store.attempts.fail(job, "InternalError", "as planned")
         )
 
     def _pause(self) -> None:

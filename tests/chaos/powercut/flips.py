@@ -104,7 +104,7 @@ def _try(root: Path, folder: Path, specs: dict[str, JobSpec], flips: Flips, plac
 
 def _claim(store: RedisStore, specs: dict[str, JobSpec], flips: Flips, place: str) -> str:
     claimed = set()
-    while (job := store.jobs.claim("worker", _LEVELS)) is not None:
+    while (job := store.attempts.claim("worker", _LEVELS)) is not None:
         claimed.add(job.id)
         wanted = specs.get(job.id)
         if wanted is None or replace(job.spec, level=wanted.level) != wanted:

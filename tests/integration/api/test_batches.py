@@ -52,7 +52,7 @@ def counts(batch: dict[str, Any]) -> list[str]:
 
 
 def fail(server: ApiServer) -> None:
-    server.store.jobs.fail(server.store.jobs.claim("w", [0]), "AudioDamaged", "It is.")
+    server.store.attempts.fail(server.store.attempts.claim("w", [0]), "AudioDamaged", "It is.")
 
 
 @pytest.mark.shows(
@@ -99,7 +99,7 @@ def test_a_batch_is_paused_cancelled_and_retried(server):
     Feeder(server.store).feed()
     fail(server)
     assert "Paused" == ask(server, "POST", f"/batches/{batch}/pause")["Batch"]["State"]
-    assert server.store.jobs.claim("w", [0]) is None
+    assert server.store.attempts.claim("w", [0]) is None
     assert "Active" == ask(server, "POST", f"/batches/{batch}/resume")["Batch"]["State"]
     assert "1" == ask(server, "POST", f"/batches/{batch}/retry")["ChangedCount"]
     shown = ask(server, "GET", f"/batches/{batch}")["Batch"]

@@ -74,7 +74,7 @@ def test_failed_and_cancelled_jobs_are_retried_once(server):
     for number in range(4):
         submit(server, f"in/{number}.mp3")
     for _ in range(2):
-        server.store.jobs.fail(server.store.jobs.claim("w", [0]), "AudioDamaged", "It is.")
+        server.store.attempts.fail(server.store.attempts.claim("w", [0]), "AudioDamaged", "It is.")
     ask(server, "/bulk/jobs/cancel")
     assert ("2", "0") == counts(ask(server, "/bulk/jobs/retry?states=Failed&dryRun=1"))
     assert ("2", "2") == counts(ask(server, "/bulk/jobs/retry?states=Failed"))
@@ -103,7 +103,7 @@ def test_callbacks_are_sent_by_a_filter(server):
     """A dry run counts the callbacks of a filter, then they are sent, whatever their state."""
     for _ in range(3):
         submit(server)
-        server.store.jobs.fail(server.store.jobs.claim("w", [0]), "AudioDamaged", "It is.")
+        server.store.attempts.fail(server.store.attempts.claim("w", [0]), "AudioDamaged", "It is.")
     for delivery in server.store.outbox.due():
         server.store.outbox.record(delivery, None, next_due=None, status="dead")
     assert ("3", "0") == counts(ask(server, "/bulk/callbacks/send?dryRun=true"))

@@ -46,7 +46,7 @@ def test_cancel_running(serve: Callable[..., ApiServer], beyond: bool) -> None:
     """A running job is asked to stop, or refused where the vendor's behaviour is wanted."""
     server = serve(cancel_running=beyond)
     job = submit(server.client)
-    assert server.store.jobs.claim("test", (0,)) is not None
+    assert server.store.attempts.claim("test", (0,)) is not None
     answer = server.client.put(f"/jobs/{job}?cancel")
     assert (200 if beyond else 400) == answer.status
     stored = server.store.jobs.find(job)

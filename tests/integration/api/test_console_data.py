@@ -119,11 +119,11 @@ def test_stems_of_several_songs_are_saved_under_names_of_their_own(key: str, nam
 def test_attempts_of_a_job(server: ApiServer) -> None:
     """A job shows who had it when, what they did, and why it was tried again."""
     job = submit(server.client)
-    jobs = server.store.jobs
-    claimed = jobs.claim("w1", (0,))
-    jobs.heartbeat(job, claimed.token, 0, stage="download")
-    jobs.release(claimed, counts=True, reason="The bucket is unavailable.")
-    jobs.claim("w2", (0,))
+    attempts = server.store.attempts
+    claimed = attempts.claim("w1", (0,))
+    attempts.heartbeat(job, claimed.token, 0, stage="download")
+    attempts.release(claimed, counts=True, reason="The bucket is unavailable.")
+    attempts.claim("w2", (0,))
     first, second = get(server.client, f"/console/jobs/{job}")["Attempt"]
     assert ("w1", "failed", "The bucket is unavailable.") == (
         first["Worker"],
@@ -163,7 +163,7 @@ def test_workers(serve) -> None:
         worker = Worker(name, "separation", 2, (2, 1), "cpu", "1.0", 5, serves=("MusicMode", "htdemucs"))
         server.store.workers.report(worker)
     submit(server.client)
-    server.store.jobs.claim(claimant("w1", 4711), (0,))
+    server.store.attempts.claim(claimant("w1", 4711), (0,))
     (job,) = get(server.client, "/console/jobs?state=Running")["Job"]
     assert ("w1/4711", "w1") == (job["Worker"], job["WorkerName"])
     shown = get(server.client, "/console/workers")["Worker"]

@@ -34,7 +34,7 @@ def test_times_of_a_submission(server):
     assert times["Deadline"] == server.client.get(f"/jobs/{job}", additions="1").text("JobsDetail/Deadline")
     spec = server.store.jobs.find(job).spec
     assert (parse_time(times["Deadline"]), 900) == (spec.deadline, spec.timeout_s)
-    assert server.store.jobs.claim("w", [0]) is None
+    assert server.store.attempts.claim("w", [0]) is None
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def ask(client: Client, body: str = "") -> dict:
 def test_a_dry_run_tells_what_would_happen(server, valkey):
     """The source is shown as a worker found it, with size, times and number of stems; nothing is stored."""
     server.client.post("/jobs", submission())
-    server.store.jobs.succeed(server.store.jobs.claim("w", [0]), Result((), {}, audio_s=20.0))
+    server.store.attempts.succeed(server.store.attempts.claim("w", [0]), Result((), {}, audio_s=20.0))
     before = {key for key in valkey.scan_iter("*") if b":probe" not in key}
     with worker(server.store, FOUND) as asked:
         body = submission(mode="IsAudio", request="<CallBack>http://user:secret@receiver.example/</CallBack>")

@@ -44,9 +44,9 @@ def test_a_job_is_followed_to_its_end(server):
         events = changes(stream)
         first = next(events)
         assert ("job", job, "Submitted") == (first.kind, first.data["JobId"], first.data["State"])
-        held = server.store.jobs.claim("w", [0])
-        server.store.jobs.heartbeat(job, held.token, 41, stage="separate")
-        server.store.jobs.fail(held, "AudioDamaged", "It is.")
+        held = server.store.attempts.claim("w", [0])
+        server.store.attempts.heartbeat(job, held.token, 41, stage="separate")
+        server.store.attempts.fail(held, "AudioDamaged", "It is.")
         rest = list(events)
     assert [("Running", "0"), ("Running", "41"), ("Failed", "41")] == [
         (event.data["State"], event.data["Progress"]) for event in rest
@@ -328,8 +328,8 @@ def test_a_stopping_server_answers_who_waits(serve):
 def test_stage_is_shown_on_request(server):
     """JSON answers show the stage of a running job; plain XML, which vendors parse, does not."""
     job = submit(server.client)
-    held = server.store.jobs.claim("w", [0])
-    server.store.jobs.heartbeat(job, held.token, 3, stage="download")
+    held = server.store.attempts.claim("w", [0])
+    server.store.attempts.heartbeat(job, held.token, 3, stage="download")
     shown = json.loads(server.client.request("GET", f"/jobs/{job}", headers=JSON).body)
     assert "download" == shown["JobsDetail"][0]["Stage"]
     assert b"Stage" not in server.client.get(f"/jobs/{job}").body
@@ -344,8 +344,8 @@ def test_position_and_estimates_are_shown_on_request(server):
     shown = json.loads(server.client.request("GET", both, headers=JSON).body)["JobsDetail"]
     assert ["1", "2"] == [job["Position"] for job in shown]
     assert "EstimatedStartTime" in shown[0]
-    held = server.store.jobs.claim("w", [0])
-    server.store.jobs.heartbeat(first, held.token, 30, remaining_s=60)
+    held = server.store.attempts.claim("w", [0])
+    server.store.attempts.heartbeat(first, held.token, 30, remaining_s=60)
     (running,) = json.loads(server.client.request("GET", f"/jobs/{first}", headers=JSON).body)["JobsDetail"]
     assert "EstimatedEndTime" in running
     assert "Position" not in running

@@ -14,7 +14,7 @@ def test_pause(server: ApiServer) -> None:
     """Waiting jobs of a paused queue show Pause, can be cancelled, and are Submitted again afterwards."""
     client = server.client
     running, waiting, third = submit(client), submit(client), submit(client)
-    assert server.store.jobs.claim("test", (0,)) is not None
+    assert server.store.attempts.claim("test", (0,)) is not None
     set_queue(client, "<State>Paused</State>")
     states = client.get(f"/jobs/{running},{waiting}").texts("JobsDetail/State")
     assert ["Running", "Pause"] == states
@@ -45,7 +45,7 @@ def test_max_concurrent(server: ApiServer) -> None:
     set_queue(client, "<MaxConcurrent>2</MaxConcurrent>")
     for _ in range(4):
         submit(client)
-    claims = [server.store.jobs.claim(f"worker {i}", (2, 1, 0)) for i in range(4)]
+    claims = [server.store.attempts.claim(f"worker {i}", (2, 1, 0)) for i in range(4)]
     assert 2 == sum(job is not None for job in claims)
 
 

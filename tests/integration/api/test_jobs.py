@@ -80,9 +80,9 @@ def test_life(server: ApiServer) -> None:
 def test_failed(server: ApiServer) -> None:
     """A failed job carries its own code and message, and no media elements."""
     job = submit(server.client)
-    claimed = server.store.jobs.claim("test", (0,))
+    claimed = server.store.attempts.claim("test", (0,))
     assert claimed is not None
-    server.store.jobs.fail(claimed, "ResourceNotFound", "The input object does not exist")
+    server.store.attempts.fail(claimed, "ResourceNotFound", "The input object does not exist")
     answer = server.client.get(f"/jobs/{job}")
     shown = [answer.text(f"JobsDetail/{name}") for name in ("Code", "Message", "State")]
     assert ["ResourceNotFound", "The input object does not exist", "Failed"] == shown

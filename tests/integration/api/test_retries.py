@@ -22,7 +22,7 @@ def submit(client: Client) -> str:
 
 def fail(server: Any) -> str:
     job = submit(server.client)
-    server.store.jobs.fail(server.store.jobs.claim("w", [0]), "AudioDamaged", "It is.")
+    server.store.attempts.fail(server.store.attempts.claim("w", [0]), "AudioDamaged", "It is.")
     return job
 
 

@@ -20,7 +20,9 @@ ORIGIN = "j" + "1" * 32
 def test_an_answer_names_the_job_whose_stems_were_copied(server):
     """JSON, and XML on request, name it; a vendor's XML does not."""
     job = server.client.post("/jobs", submission()).text("JobsDetail/JobId")
-    server.store.jobs.succeed(server.store.jobs.claim("w", [0]), replace(Result((), {}), reused=ORIGIN))
+    server.store.attempts.succeed(
+        server.store.attempts.claim("w", [0]), replace(Result((), {}), reused=ORIGIN)
+    )
     shown = json.loads(server.client.request("GET", f"/jobs/{job}", headers=JSON).body)
     assert ORIGIN == shown["JobsDetail"][0]["ReusedJobId"]
     assert ORIGIN == server.client.get(f"/jobs/{job}", additions="1").text("JobsDetail/ReusedJobId")

@@ -215,8 +215,8 @@ def test_the_answer_warns_of_a_budget(serve):
 def test_json_warns_of_a_budget(serve):
     """The element is in JSON, also of a retry."""
     server, client = nearly_spent(serve)
-    job = server.store.jobs.claim("w", [0])
-    server.store.jobs.fail(job, "InternalError", "it broke")
+    job = server.store.attempts.claim("w", [0])
+    server.store.attempts.fail(job, "InternalError", "it broke")
     answer = client.request("POST", f"/jobs/{job.id}/retry", headers=JSON)
     assert "100" == json.loads(answer.body)["BudgetPercent"]
 

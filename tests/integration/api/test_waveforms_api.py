@@ -19,9 +19,9 @@ _DRAWN = (Waveform("Mix", 512, _PAIRS), Waveform("AuObject", 512, "gH8="))
 def _finished(server: ApiServer) -> str:
     """Submit a job, end it as a worker does, and return its id."""
     job = server.client.post("/jobs", submission()).text("JobsDetail/JobId") or ""
-    claimed = server.store.jobs.claim("w", [0])
+    claimed = server.store.attempts.claim("w", [0])
     assert claimed is not None
-    server.store.jobs.succeed(claimed, job_result(), _DRAWN)
+    server.store.attempts.succeed(claimed, job_result(), _DRAWN)
     return job
 
 

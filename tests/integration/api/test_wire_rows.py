@@ -66,7 +66,7 @@ def test_a_higher_level_is_served_first(server: ApiServer) -> None:
     """Jobs start by their level, and within a level in the order of their submission."""
     levels = ("0", "1", "2", "1", "2", "0")
     jobs = [submit(server.client, submission(operation=f"<JobLevel>{level}</JobLevel>")) for level in levels]
-    started = [server.store.jobs.claim("test", (2, 1, 0)) for _ in levels]
+    started = [server.store.attempts.claim("test", (2, 1, 0)) for _ in levels]
     assert [jobs[2], jobs[4], jobs[1], jobs[3], jobs[0], jobs[5]] == [job and job.id for job in started]
     shown = server.client.get(f"/jobs/{','.join(jobs)}").texts("JobsDetail/Operation/JobLevel")
     assert list(levels) == shown
@@ -78,10 +78,10 @@ def test_all_six_states_are_shown(server: ApiServer) -> None:
     client, store = server.client, server.store
     success, failed, running, cancelled, waiting = (submit(client, submission()) for _ in range(5))
     finish(store, success)
-    claimed = store.jobs.claim("test", (0,))
+    claimed = store.attempts.claim("test", (0,))
     assert claimed is not None
-    store.jobs.fail(claimed, "InternalError", "no")
-    assert store.jobs.claim("test", (0,)) is not None
+    store.attempts.fail(claimed, "InternalError", "no")
+    assert store.attempts.claim("test", (0,)) is not None
     assert 200 == client.put(f"/jobs/{cancelled}?cancel").status
     ids = f"{success},{failed},{running},{cancelled},{waiting}"
     ended = ["Success", "Failed", "Running", "Cancel"]
@@ -272,9 +272,9 @@ def test_json_in_and_out_on_every_operation(server: ApiServer) -> None:
     """
     client, store = server.client, server.store
     ids = {"job": submit(client, submission(request="<CallBack>http://cb.example/</CallBack>"))}
-    claimed = store.jobs.claim("test", (0,))
+    claimed = store.attempts.claim("test", (0,))
     assert claimed is not None
-    store.jobs.succeed(claimed, job_result(), (Waveform("Mix", 1, "AAA="),))
+    store.attempts.succeed(claimed, job_result(), (Waveform("Mix", 1, "AAA="),))
     delivery = store.outbox.for_job(ids["job"])
     assert delivery is not None
     store.outbox.record(delivery.id, DeliveryAttempt(1, "410", 1), next_due=None, status="dead")

@@ -38,12 +38,12 @@ class Bench:
         """Submit, claim and end a job; return its callback, not yet attempted."""
         spec = job_spec(callback, credential)
         (job,) = self.store.jobs.create([dataclasses.replace(spec, queue_id="")])
-        claimed = self.store.jobs.claim("test", [spec.level])
+        claimed = self.store.attempts.claim("test", [spec.level])
         assert claimed is not None
         if fail:
-            self.store.jobs.fail(claimed, "ResourceNotFound", "The input object does not exist.")
+            self.store.attempts.fail(claimed, "ResourceNotFound", "The input object does not exist.")
         else:
-            self.store.jobs.succeed(claimed, job_result())
+            self.store.attempts.succeed(claimed, job_result())
         delivery = self.store.outbox.for_job(job.id)
         assert delivery is not None
         return delivery

@@ -334,7 +334,9 @@ def test_receivers_that_answer_late_hold_half_of_the_threads(bench):
         (job,) = bench.store.jobs.create(
             [dataclasses.replace(spec, queue_id="", tenant=Tenant(bucket, REGION))]
         )
-        bench.store.jobs.fail(bench.store.jobs.claim("test", [spec.level]), "ResourceNotFound", "Gone.")
+        bench.store.attempts.fail(
+            bench.store.attempts.claim("test", [spec.level]), "ResourceNotFound", "Gone."
+        )
         return bench.store.outbox.for_job(job.id)
 
     with ExitStack() as stack:

@@ -66,7 +66,7 @@ def test_the_life_of_a_job(client, server):
 def test_a_job_that_fails_is_an_exception_with_its_reason(client, server):
     """Waiting for a job that fails raises an error with the code and the message of the job."""
     job = client.submit("in/none.mp3")
-    server.store.jobs.fail(server.store.jobs.claim("test", (0, 1, 2)), *NOT_FOUND)
+    server.store.attempts.fail(server.store.attempts.claim("test", (0, 1, 2)), *NOT_FOUND)
     with pytest.raises(JobEnded, match="ResourceNotFound: The input object") as caught:
         client.wait(job.id)
     assert job.id == caught.value.job.id
@@ -309,9 +309,9 @@ def test_the_client_with_asyncio(server):
         async with AsyncClient(target(server.port), retry=QUICK) as client:
             jobs = await asyncio.gather(*(client.submit(f"aio/{number}.mp3") for number in range(5)))
             for job in sorted(jobs, key=lambda each: each.created or 0):
-                waiting = server.store.jobs.claim("test", (0, 1, 2))
+                waiting = server.store.attempts.claim("test", (0, 1, 2))
                 assert waiting is not None, job
-                server.store.jobs.fail(waiting, *NOT_FOUND)
+                server.store.attempts.fail(waiting, *NOT_FOUND)
             ended = await asyncio.gather(*(client.wait(job.id, check=False) for job in jobs))
             listed = [job.id async for job in client.list(size=2, source="aio/3.mp3")]
             assert {jobs[3].id} == set(listed)
@@ -321,7 +321,7 @@ def test_the_client_with_asyncio(server):
             return [job.state for job in ended]
 
     assert ["Failed"] * 5 == asyncio.run(run())
-    assert server.store.jobs.claim("test", (0, 1, 2)) is None, TENANT
+    assert server.store.attempts.claim("test", (0, 1, 2)) is None, TENANT
 
 
 def test_the_rest_of_the_client_with_asyncio(server, s3, tmp_path):

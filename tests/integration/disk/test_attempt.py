@@ -73,7 +73,7 @@ def test_a_disk_that_others_fill_during_a_download(
     assert AttemptResult(Outcome.POSTPONED, "InternalError", DiskFull().message, counts=False) == bench.run()
     assert not left(disk)
     assert ["out/voice.mp3", "out/bg.mp3"] == bench.cleaned_up()
-    assert not bench.jobs.arguments("release")[1]["counts"]
+    assert not bench.store.arguments("release")[1]["counts"]
     disk.free()
     bench.received = lambda: None
     assert AttemptResult(Outcome.SUCCESS) == bench.run()

@@ -34,9 +34,9 @@ def states(store: Store, *ids: str) -> list[State]:
 def ended(store: Store, url: str = "http://cb.example/x", tenant: Tenant = TENANT) -> str:
     """Run a job to its end; the id of its callback."""
     (job,) = store.jobs.create([spec(tenant=tenant, callback=CallbackRequest(url=url))])
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.succeed(claimed, DONE)
+    store.attempts.succeed(claimed, DONE)
     delivery = store.outbox.for_job(job.id)
     assert delivery is not None
     return delivery.id

@@ -62,17 +62,17 @@ def fill(client: redis.Redis) -> dict[str, str]:
         if name == "cancelled":
             store.jobs.cancel(TENANT, [job.id])
         if name in {"success", "failed", "dead", "running"}:
-            held = store.jobs.claim("separate@host/1", [1])
+            held = store.attempts.claim("separate@host/1", [1])
             assert held is not None
             assert held.id == job.id
             now += SECOND
             if name == "running":
-                store.jobs.heartbeat(held.id, held.token, 40, "cpu")
-                store.jobs.register_uploads(held.id, held.token, [{"key": "out/x.wav", "upload_id": "u"}])
+                store.attempts.heartbeat(held.id, held.token, 40, "cpu")
+                store.attempts.register_uploads(held.id, held.token, [{"key": "out/x.wav", "upload_id": "u"}])
             elif name == "failed":
-                store.jobs.fail(held, "AudioDamaged", "The source ends too early.")
+                store.attempts.fail(held, "AudioDamaged", "The source ends too early.")
             else:
-                store.jobs.succeed(held, DONE)
+                store.attempts.succeed(held, DONE)
     queue = store.queues.search(NIGHT, QueueFilter()).items[0]
     store.queues.update(NIGHT, queue.id, state=QueueState.PAUSED)
     store.templates.create(TENANT, "voice", spec("template").separate)
@@ -167,16 +167,16 @@ def test_what_an_older_release_began_is_brought_to_its_end(old) -> None:
     """A waiting job is done, a running one rescued, a paused one resumed, and an old holder refused."""
     store, ids = old
     before = store.jobs.find(ids["running"])
-    assert ids["running"] in store.jobs.expired()
-    reclaimed = store.jobs.reclaim(ids["running"], "sweeper")
+    assert ids["running"] in store.attempts.expired()
+    reclaimed = store.attempts.reclaim(ids["running"], "sweeper")
     with pytest.raises(LeaseLost):
-        store.jobs.succeed(before, DONE)
-    store.jobs.release(reclaimed, counts=True)
+        store.attempts.succeed(before, DONE)
+    store.attempts.release(reclaimed, counts=True)
     queue = store.queues.search(NIGHT, QueueFilter()).items[0]
     store.queues.update(NIGHT, queue.id, state=QueueState.ACTIVE)
     finished = set()
-    while job := store.jobs.claim("w", [2, 1, 0]):
-        store.jobs.succeed(job, DONE)
+    while job := store.attempts.claim("w", [2, 1, 0]):
+        store.attempts.succeed(job, DONE)
         finished.add(job.id)
     assert {ids["waiting"], ids["running"], ids["paused"]} == finished
     assert all(store.outbox.for_job(each).status == "pending" for each in finished)

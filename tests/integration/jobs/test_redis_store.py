@@ -99,9 +99,9 @@ def test_an_idempotency_key_is_forgotten_after_its_time(client: redis.Redis, clo
 def test_retention_leaves_no_keys(store: RedisStore, client: redis.Redis, clock: FixedClock) -> None:
     """After its retention no key of a job or its callback is left, and none refers to it."""
     (job,) = store.jobs.create([spec()])
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.succeed(claimed, Result((), {}), (Waveform("Mix", 64, "gH8="),))
+    store.attempts.succeed(claimed, Result((), {}), (Waveform("Mix", 64, "gH8="),))
     assert {f"stemline:job:{job.id}", f"stemline:waveforms:{job.id}"} <= set(client.scan_iter("*"))
     clock.advance(91 * 86_400)
     store.jobs.prune()
@@ -130,10 +130,10 @@ def test_a_damaged_record_is_never_started(
     (damaged,), (sound,) = store.jobs.create([spec()]), store.jobs.create([spec()])
     key = f"stemline:job:{damaged.id}"
     client.hset(key, field, str(client.hget(key, field)).replace(before, after, 1))
-    assert sound.id == store.jobs.claim("w", [0]).id
+    assert sound.id == store.attempts.claim("w", [0]).id
     assert ["Failed", "InternalError", None] == client.hmget(key, "state", "code", "worker")
     assert "damaged" in client.hget(key, "message")
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is None
     assert [] == [
         key for key in client.scan_iter("*:waiting:*") if client.zscore(key, damaged.id) is not None
     ]
@@ -143,7 +143,7 @@ def test_a_job_without_a_record_blocks_no_other(store: RedisStore, client: redis
     """What is left of a job whose record a disk has lost leaves the queue when its turn comes."""
     (lost,), (sound,) = store.jobs.create([spec()]), store.jobs.create([spec()])
     client.delete(f"stemline:job:{lost.id}")
-    assert sound.id == store.jobs.claim("w", [0]).id
+    assert sound.id == store.attempts.claim("w", [0]).id
     assert [] == [key for key in client.scan_iter("*:waiting:*") if client.zscore(key, lost.id) is not None]
 
 
@@ -155,9 +155,9 @@ def test_a_job_of_an_older_release_is_given_to_who_serves_it(store: RedisStore, 
     text = records.text(records.SPEC, named)
     client.hset(key, "spec", text)
     client.hdel(key, "wants", "seal")
-    assert plain.id == store.jobs.claim("w", [0]).id
-    assert store.jobs.claim("w", [0]) is None
-    assert heavy.id == store.jobs.claim("v", [0], ["htdemucs"]).id
+    assert plain.id == store.attempts.claim("w", [0]).id
+    assert store.attempts.claim("w", [0]) is None
+    assert heavy.id == store.attempts.claim("v", [0], ["htdemucs"]).id
 
 
 def test_a_job_that_an_older_release_cancelled_blocks_no_other(
@@ -167,7 +167,7 @@ def test_a_job_that_an_older_release_cancelled_blocks_no_other(
     named = replace(spec(), separate=VoiceSeparate(AudioMode.IS_AUDIO, model="htdemucs"))
     (ended,), (next_one,) = store.jobs.create([named]), store.jobs.create([named])
     client.hset(f"stemline:job:{ended.id}", "state", "Cancel")
-    assert next_one.id == store.jobs.claim("w", [0], ["htdemucs"]).id
+    assert next_one.id == store.attempts.claim("w", [0], ["htdemucs"]).id
     assert [] == store.jobs.demands()
 
 
@@ -175,7 +175,7 @@ def test_a_record_of_an_older_release_is_started(store: RedisStore, client: redi
     """A record without a seal is taken as it is."""
     (job,) = store.jobs.create([spec()])
     client.hdel(f"stemline:job:{job.id}", "seal")
-    assert job.id == store.jobs.claim("w", [0]).id
+    assert job.id == store.attempts.claim("w", [0]).id
 
 
 def test_callbacks_of_older_releases_are_listed(
@@ -186,9 +186,9 @@ def test_callbacks_of_older_releases_are_listed(
     found = []
     for _ in range(5):
         (job,) = store.jobs.create([spec()])
-        claimed = store.jobs.claim("w", [0])
+        claimed = store.attempts.claim("w", [0])
         assert claimed is not None
-        store.jobs.succeed(claimed, Result((), {}))
+        store.attempts.succeed(claimed, Result((), {}))
         found.append(delivery_id(job.id))
         clock.advance(1)
     client.delete(f"stemline:deliveries:{TENANT}:pending")
@@ -216,10 +216,10 @@ def newer(store: RedisStore, client: redis.Redis) -> str:
         lambda store, job_id: store.jobs.get(TENANT, [job_id]),
         lambda store, job_id: store.jobs.search(TENANT, JobFilter()),
         lambda store, job_id: store.jobs.cancel(TENANT, [job_id]),
-        lambda store, job_id: store.jobs.claim("w", [0]),
-        lambda store, job_id: store.jobs.heartbeat(job_id, 1, 50),
-        lambda store, job_id: store.jobs.register_uploads(job_id, 1, []),
-        lambda store, job_id: store.jobs.reclaim(job_id, "sweeper"),
+        lambda store, job_id: store.attempts.claim("w", [0]),
+        lambda store, job_id: store.attempts.heartbeat(job_id, 1, 50),
+        lambda store, job_id: store.attempts.register_uploads(job_id, 1, []),
+        lambda store, job_id: store.attempts.reclaim(job_id, "sweeper"),
     ],
 )
 def test_a_newer_record_is_refused(
@@ -328,12 +328,12 @@ def test_numbers_of_an_older_store_are_counted_once(
         store.jobs.create(
             [replace(spec(), tenant=Tenant(f"b{index}-1250000000", "ap-chongqing"), level=index)]
         )
-    assert store.jobs.claim("w", [2]) is not None
+    assert store.attempts.claim("w", [2]) is not None
     expected = store.statistics.read()
     client.delete("stemline:sums", "stemline:loads", "stemline:busiest", *client.keys("stemline:oldest:*"))
     calls = _script_calls(client)
     assert expected == replace(store.statistics.read(), server=expected.server)
     assert 2 == _script_calls(client) - calls
     assert not client.exists("stemline:uncounted")
-    assert store.jobs.claim("w", [1]) is not None
+    assert store.attempts.claim("w", [1]) is not None
     assert 2 == store.statistics.read().totals_of_queues.running

@@ -44,14 +44,14 @@ def test_higher_level_first_then_oldest(store: Store) -> None:
     """A level-2 job behind hundreds of level 0 starts next; within a level the old order holds."""
     first = store.jobs.create([spec() for _ in range(300)])
     (urgent,) = store.jobs.create([spec(level=2)])
-    claims = [store.jobs.claim("w", [0, 1, 2]) for _ in range(3)]
+    claims = [store.attempts.claim("w", [0, 1, 2]) for _ in range(3)]
     assert [urgent.id, first[0].id, first[1].id] == [c.id for c in claims if c]
 
 
 def test_dedicated_workers_serve_their_level_only(store: Store) -> None:
     """A worker of level 2 leaves level 0 alone."""
     store.jobs.create([spec(level=0)])
-    assert store.jobs.claim("w", [2]) is None
+    assert store.attempts.claim("w", [2]) is None
 
 
 def test_buckets_take_turns(make: Make) -> None:
@@ -59,9 +59,9 @@ def test_buckets_take_turns(make: Make) -> None:
     store = make(queue_max_concurrent=1000)
     mine = store.jobs.create([spec() for _ in range(50)])
     for _ in range(10):
-        store.jobs.claim("w", [0])
+        store.attempts.claim("w", [0])
     theirs = store.jobs.create([spec(tenant=OTHER) for _ in range(3)])
-    claimed = [c.id for c in (store.jobs.claim("w", [0]) for _ in range(6)) if c]
+    claimed = [c.id for c in (store.attempts.claim("w", [0]) for _ in range(6)) if c]
     assert {j.id for j in theirs} < set(claimed)
     assert len(set(claimed) & {j.id for j in mine}) == 3
 
@@ -72,11 +72,11 @@ def test_buckets_that_wait_alternate(make: Make) -> None:
         store = make(queue_max_concurrent=1000)
         store.jobs.create([spec(tenant=behind) for _ in range(40)])
         for _ in range(10):
-            store.jobs.claim("w", [0])
+            store.attempts.claim("w", [0])
         store.jobs.create([spec(tenant=late) for _ in range(10)])
         ahead = 0
         for _ in range(16):
-            claimed = store.jobs.claim("w", [0])
+            claimed = store.attempts.claim("w", [0])
             assert claimed is not None
             ahead += 1 if claimed.spec.tenant == behind else -1
             assert abs(ahead) <= 2
@@ -89,10 +89,10 @@ def test_missed_turns_are_not_made_up_for(make: Make) -> None:
     store.jobs.create([spec() for _ in range(30)])
     store.queues.update(OTHER, first.spec.queue_id, state=QueueState.PAUSED)
     for _ in range(20):
-        store.jobs.claim("w", [0])
+        store.attempts.claim("w", [0])
     store.jobs.create([spec(tenant=OTHER) for _ in range(9)])
     store.queues.update(OTHER, first.spec.queue_id, state=QueueState.ACTIVE)
-    claimed = [c.spec.tenant for c in (store.jobs.claim("w", [0]) for _ in range(8)) if c]
+    claimed = [c.spec.tenant for c in (store.attempts.claim("w", [0]) for _ in range(8)) if c]
     assert 3 <= claimed.count(OTHER) <= 5
 
 
@@ -102,7 +102,7 @@ def test_ageing_lifts_old_jobs(make: Make, clock: FixedClock) -> None:
     (old,) = store.jobs.create([spec(level=0)])
     clock.advance(121)
     store.jobs.create([spec(level=1)])
-    claimed = store.jobs.claim("w", [2, 1, 0])
+    claimed = store.attempts.claim("w", [2, 1, 0])
     assert claimed is not None
     assert old.id == claimed.id
 
@@ -112,33 +112,33 @@ def test_max_concurrent_holds_over_all_workers(make: Make, wake_ups: list[WakeUp
     store = make(queue_max_concurrent=2)
     jobs = store.jobs.create([spec() for _ in range(4)])
     assert [WakeUp(0, jobs[0].id), WakeUp(0, jobs[1].id)] == wake_ups
-    one, two, three = (store.jobs.claim(f"w{i}", [0]) for i in range(3))
+    one, two, three = (store.attempts.claim(f"w{i}", [0]) for i in range(3))
     assert one
     assert two
     assert three is None
     wake_ups.clear()
-    store.jobs.succeed(one, DONE)
+    store.attempts.succeed(one, DONE)
     assert [WakeUp(0, jobs[2].id)] == wake_ups
-    assert store.jobs.claim("w", [0]) is not None
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is not None
+    assert store.attempts.claim("w", [0]) is None
 
 
 def test_pause_and_resume(store: Store, wake_ups: list[WakeUp]) -> None:
     """Waiting jobs of a paused queue show Pause and stay; resumed, they go on in their old order."""
     jobs = store.jobs.create([spec() for _ in range(3)])
     queue = jobs[0].spec.queue_id
-    running = store.jobs.claim("w", [0])
+    running = store.attempts.claim("w", [0])
     store.queues.update(TENANT, queue, state=QueueState.PAUSED)
     (late,) = store.jobs.create([spec()])
     ids = [j.id for j in jobs] + [late.id]
     assert states(store, *ids) == [State.RUNNING, State.PAUSE, State.PAUSE, State.PAUSE]
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is None
     assert running is not None
-    store.jobs.succeed(running, DONE)
+    store.attempts.succeed(running, DONE)
     wake_ups.clear()
     store.queues.update(TENANT, queue, state=QueueState.ACTIVE)
     assert [WakeUp(0, i) for i in ids[1:]] == wake_ups
-    assert ids[1:] == [c.id for c in (store.jobs.claim("w", [0]) for _ in range(3)) if c]
+    assert ids[1:] == [c.id for c in (store.attempts.claim("w", [0]) for _ in range(3)) if c]
 
 
 def test_cancel_waiting(store: Store) -> None:
@@ -147,16 +147,16 @@ def test_cancel_waiting(store: Store) -> None:
     store.jobs.cancel(TENANT, [job.id])
     store.jobs.cancel(TENANT, [job.id])
     assert states(store, job.id) == [State.CANCEL]
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is None
     assert store.outbox.for_job(job.id) is None
 
 
 def test_cancel_is_all_or_nothing(store: Store) -> None:
     """One finished job among several refuses the whole request."""
     done, waiting = store.jobs.create([spec(), spec()])
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.succeed(claimed, DONE)
+    store.attempts.succeed(claimed, DONE)
     with pytest.raises(IllegalTransition):
         store.jobs.cancel(TENANT, [waiting.id, done.id])
     assert states(store, waiting.id) == [State.SUBMITTED]
@@ -166,7 +166,7 @@ def test_vendor_behaviour_refuses_cancel_of_running(make: Make) -> None:
     """With cancel_running off, a running job cannot be cancelled."""
     store = make(cancel_running=False)
     (job,) = store.jobs.create([spec()])
-    store.jobs.claim("w", [0])
+    store.attempts.claim("w", [0])
     with pytest.raises(IllegalTransition):
         store.jobs.cancel(TENANT, [job.id])
 
@@ -220,9 +220,9 @@ def test_list_filters(store: Store, clock: FixedClock) -> None:
     (a,) = store.jobs.create([spec("a")])
     clock.advance(10)
     (b,) = store.jobs.create([spec("b")])
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.succeed(claimed, DONE)
+    store.attempts.succeed(claimed, DONE)
     queue = a.spec.queue_id
 
     def ids(**which) -> list[str]:
@@ -247,9 +247,9 @@ def test_retention(store: Store, clock: FixedClock) -> None:
     (kept,) = store.jobs.create([spec()])
     store.queues.update(TENANT, kept.spec.queue_id, max_concurrent=1)
     (gone,) = store.jobs.create([spec(level=1, callback=CallbackRequest(url="http://a/"))])
-    claimed = store.jobs.claim("w", [1])
+    claimed = store.attempts.claim("w", [1])
     assert claimed is not None
-    store.jobs.succeed(claimed, DONE)
+    store.attempts.succeed(claimed, DONE)
     clock.advance(89 * 86_400)
     assert store.jobs.prune() == 0
     clock.advance(2 * 86_400)
@@ -264,9 +264,9 @@ def test_retention_counts_from_the_end(store: Store, clock: FixedClock) -> None:
     """A job that waited for months is kept as long after its end as any other."""
     (job,) = store.jobs.create([spec()])
     clock.advance(80 * 86_400)
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.succeed(claimed, DONE)
+    store.attempts.succeed(claimed, DONE)
     clock.advance(89 * 86_400)
     assert store.jobs.prune() == 0
     assert store.jobs.find(job.id) is not None
@@ -293,10 +293,10 @@ def test_statistics(make: Make, clock: FixedClock) -> None:
     jobs = store.jobs.create([spec(level=level) for level in (0, 0, 1, 2)])
     (paused,) = store.jobs.create([spec(tenant=OTHER)])
     store.queues.update(OTHER, paused.spec.queue_id, state=QueueState.PAUSED)
-    assert store.jobs.claim("w", [2]) is not None
-    released = store.jobs.claim("w", [1])
+    assert store.attempts.claim("w", [2]) is not None
+    released = store.attempts.claim("w", [1])
     assert released is not None
-    store.jobs.release(released, delay_s=60)
+    store.attempts.release(released, delay_s=60)
     clock.advance(21)
     found = store.statistics.read()
     states = {State.SUCCESS: 1, State.SUBMITTED: 3, State.RUNNING: 1, State.PAUSE: 1}
@@ -319,7 +319,7 @@ def test_statistics(make: Make, clock: FixedClock) -> None:
     assert (1, 1, START, 0) == (callbacks.pending, callbacks.due, callbacks.oldest_due, callbacks.dead)
     gone = DeliveryAttempt(clock.now, "410", 1)
     store.outbox.record(delivery, gone, next_due=None, status="dead")
-    store.jobs.reclaim(store.jobs.expired()[0], "sweeper")
+    store.attempts.reclaim(store.attempts.expired()[0], "sweeper")
     totals = {"created": 6, "ended:Success": 1, "leases_lost": 1, "callback_tries": 1, "callbacks:dead": 1}
     totals |= {"audio_ms": 0, "bytes_in": 0, "bytes_out": 1, "work_ms:": 0}
     totals |= {"audio_ms_of:AudioAndBackground": 0, "work_ms_of:AudioAndBackground": 0}
@@ -342,7 +342,7 @@ def test_the_room_of_a_queue_counts_once(make: Make) -> None:
     store = make(queue_max_concurrent=3)
     store.jobs.create([spec(level=level) for level in (0, 0, 0, 1, 1, 2, 2)])
     assert (0, 1, 2) == store.statistics.read().totals_of_queues.startable
-    assert store.jobs.claim("w", [2]) is not None
+    assert store.attempts.claim("w", [2]) is not None
     assert (0, 1, 1) == store.statistics.read().totals_of_queues.startable
 
 

@@ -74,7 +74,7 @@ def test_rows_that_become_jobs_during_a_cancel_count_once(store: Store) -> None:
     """A batch that is cancelled between the making of its jobs and their count has as many rows as before."""
     submit(store, 3)
     batch = store.batches.find(ID)
-    first, rows = store.batches.take(ID, most=2, most_waiting=10)
+    first, rows = store.batches.take(ID, most=2, max_waiting=10)
     store.jobs.create_many([row_spec(batch, row) for row in rows], [row_job_id(ID, n) for n in range(2)])
     store.batches.cancel(TENANT, ID)
     store.batches.fed(ID, first, 2)

@@ -25,10 +25,10 @@ def submit(store: Store, rows: int = 5, batch_id: str = ID) -> None:
     store.batches.seal(batch_id, "u1", "f" * 64)
 
 
-def feed(store: Store, most: int = 100, most_waiting: int = 100, batch_id: str = ID) -> int:
+def feed(store: Store, most: int = 100, max_waiting: int = 100, batch_id: str = ID) -> int:
     """Make jobs of rows as a feeder does."""
     batch = store.batches.find(batch_id)
-    first, rows = store.batches.take(batch_id, most=most, most_waiting=most_waiting)
+    first, rows = store.batches.take(batch_id, most=most, max_waiting=max_waiting)
     if rows:
         ids = [row_job_id(batch_id, first + n) for n in range(len(rows))]
         store.jobs.create_many([row_spec(batch, row) for row in rows], ids)
@@ -37,11 +37,11 @@ def feed(store: Store, most: int = 100, most_waiting: int = 100, batch_id: str =
 
 
 def end(store: Store, state: State) -> None:
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     if state is State.SUCCESS:
-        store.jobs.succeed(held, DONE)
+        store.attempts.succeed(held, DONE)
     else:
-        store.jobs.fail(held, "AudioDamaged", "It is.")
+        store.attempts.fail(held, "AudioDamaged", "It is.")
 
 
 def shown(store: Store) -> tuple[int, ...]:
@@ -86,7 +86,7 @@ def test_two_feeders_make_one_job_of_a_row(store):
     """Rows that two processes take at once become one job each, and are counted once."""
     submit(store, 3)
     batch = store.batches.find(ID)
-    taken = [store.batches.take(ID, most=10, most_waiting=10) for _ in range(2)]
+    taken = [store.batches.take(ID, most=10, max_waiting=10) for _ in range(2)]
     for first, rows in taken:
         ids = [row_job_id(ID, first + n) for n in range(len(rows))]
         store.jobs.create_many([row_spec(batch, row) for row in rows], ids)
@@ -100,20 +100,20 @@ def test_a_paused_batch_starts_nothing(store):
     """A paused batch gives no job to workers and takes no rows; other jobs go on, and it resumes in order."""
     submit(store, 4)
     feed(store, 2)
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     (other,) = store.jobs.create([spec()])
     store.batches.pause(TENANT, ID)
     assert 0 == feed(store)
     assert State.PAUSE in {job.state for job in store.jobs.search(TENANT, JobFilter(batch=ID)).items}
-    assert other.id == store.jobs.claim("w", [0]).id
-    assert store.jobs.claim("w", [0]) is None
-    store.jobs.release(held)
-    assert store.jobs.claim("w", [0]) is None
+    assert other.id == store.attempts.claim("w", [0]).id
+    assert store.attempts.claim("w", [0]) is None
+    store.attempts.release(held)
+    assert store.attempts.claim("w", [0]) is None
     store.batches.resume(TENANT, ID)
-    assert held.id == store.jobs.claim("w", [0]).id
+    assert held.id == store.attempts.claim("w", [0]).id
     assert 2 == feed(store)
     assert [f"in/{n}.mp3" for n in (1, 2, 3)] == [
-        store.jobs.claim("w", [0]).spec.input_object for _ in range(3)
+        store.attempts.claim("w", [0]).spec.input_object for _ in range(3)
     ]
 
 
@@ -121,7 +121,7 @@ def test_a_cancelled_batch_counts_every_row(store):
     """Cancelling drops the rows that are no jobs; with its jobs cancelled the batch is over."""
     submit(store, 5)
     feed(store, 2)
-    first, rows = store.batches.take(ID, most=1, most_waiting=10)
+    first, rows = store.batches.take(ID, most=1, max_waiting=10)
     store.batches.cancel(TENANT, ID)
     store.jobs.create_many([row_spec(store.batches.find(ID), rows[0])], [row_job_id(ID, first)])
     store.batches.fed(ID, first, 1)

@@ -16,9 +16,9 @@ PENDING = frozenset({"pending"})
 def test_the_end_writes_the_outbox(store: Store, clock: FixedClock) -> None:
     """The callback is due when the job ends, is reserved by one worker, and due again if that one dies."""
     (job,) = store.jobs.create([spec(callback=CallbackRequest(url="http://cb.example/x", format="JSON"))])
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.fail(claimed, "InvalidContent", "no audio")
+    store.attempts.fail(claimed, "InvalidContent", "no audio")
     (due,) = store.outbox.due()
     taken = store.outbox.reserve(due, 30)
     assert taken is not None
@@ -58,13 +58,13 @@ def test_texts_from_outside_are_cut(store: Store, clock: FixedClock) -> None:
     assert all(1000 < len(each.answer.encode()) <= 1024 for each in found.attempts)
     assert all(len(each.status) <= 64 for each in found.attempts)
     (job,) = store.jobs.create([spec()])
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.release(claimed, reason=long)
+    store.attempts.release(claimed, reason=long)
     waiting = store.jobs.find(job.id)
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.fail(claimed, "InvalidContent", long)
+    store.attempts.fail(claimed, "InvalidContent", long)
     failed = store.jobs.find(job.id)
     assert waiting is not None
     assert failed is not None

@@ -33,7 +33,7 @@ def wanting(model: str | None, **changes) -> JobSpec:
 
 
 def claim(store: Store, *levels: int) -> Job | None:
-    return store.jobs.claim("w", levels or (2, 1, 0), SERVES)
+    return store.attempts.claim("w", levels or (2, 1, 0), SERVES)
 
 
 def claimed(store: Store) -> Job:
@@ -75,13 +75,13 @@ def test_of_one_rank_the_job_that_has_waited_longer_is_first(
 
 
 def reclaimed(store: Store, held: Job) -> Job:
-    job = store.jobs.reclaim(held.id, "sweeper")
+    job = store.attempts.reclaim(held.id, "sweeper")
     assert job is not None
     return job
 
 
 def claimed_again(store: Store, held: Job) -> Job:
-    store.jobs.release(held)
+    store.attempts.release(held)
     return claimed(store)
 
 
@@ -103,8 +103,8 @@ def test_tokens_rise_while_the_clock_does_not(
     assert [tokens[0] + number for number in range(4)] == tokens
     for job in held[:-1]:
         with pytest.raises(LeaseLost):
-            store.jobs.heartbeat(job.id, job.token, 1)
-    store.jobs.succeed(held[-1], DONE)
+            store.attempts.heartbeat(job.id, job.token, 1)
+    store.attempts.succeed(held[-1], DONE)
 
 
 def answers(store: RedisStore) -> list[str]:

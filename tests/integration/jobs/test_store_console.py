@@ -25,7 +25,7 @@ def test_jobs_by_place(store: Store, clock: FixedClock) -> None:
     assert (ids[3:], 5) == browse(None, 3, 10)
     assert ([], 5) == browse(None, 5, 10)
     assert 1 == store.jobs.browse(TENANT, None, offset=4, size=1).items[0].position
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
     assert ([claimed.id], 1) == browse(State.RUNNING, 0, 10)
     (queue,) = store.queues.search(TENANT, QueueFilter()).items
@@ -42,14 +42,14 @@ def test_numbers_of_a_tenant(store: Store, clock: FixedClock) -> None:
     store.jobs.create([spec(tenant=OTHER)])
     clock.advance(1)
     store.jobs.create([spec()])
-    claimed = store.jobs.claim("w", [2])
+    claimed = store.attempts.claim("w", [2])
     assert claimed is not None
     load = store.statistics.of_tenant(TENANT)
     (queue,) = load.queues
     assert ((3, 0, 0), 1) == (queue.waiting, queue.running)
     assert {queue.id: made[0].created} == load.oldest
     assert (3, 1, 0) == tuple(load.states[each] for each in (State.SUBMITTED, State.RUNNING, State.PAUSE))
-    store.jobs.succeed(claimed, DONE)
+    store.attempts.succeed(claimed, DONE)
     assert {queue.id: 0} == load.later
     store.jobs.create([spec(not_before=store.now() + 10**9)])
     store.queues.update(TENANT, queue.id, state=QueueState.PAUSED)

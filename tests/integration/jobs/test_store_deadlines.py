@@ -17,15 +17,15 @@ def test_a_job_is_claimed_from_its_time_on(store, clock, wake_ups):
     assert [now.id] == [wake_up.job_id for wake_up in wake_ups]
     assert State.SUBMITTED == store.jobs.find(later.id).state
     assert store.jobs.find(later.id).position is None
-    assert now.id == store.jobs.claim("w", [0]).id
+    assert now.id == store.attempts.claim("w", [0]).id
     clock.advance(9.9)
     store.jobs.promote()
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is None
     (last,) = store.jobs.create([spec()])
     clock.advance(0.1)
     store.jobs.promote()
     assert later.id in [wake_up.job_id for wake_up in wake_ups]
-    assert [later.id, last.id] == [store.jobs.claim("w", [0]).id for _ in range(2)]
+    assert [later.id, last.id] == [store.attempts.claim("w", [0]).id for _ in range(2)]
 
 
 def test_jobs_of_a_later_time_count_for_the_queue(make, clock):
@@ -40,7 +40,7 @@ def test_jobs_of_a_later_time_count_for_the_queue(make, clock):
     store.jobs.promote()
     with pytest.raises(QueueFull):
         store.jobs.create([spec()])
-    store.jobs.claim("w", [0])
+    store.attempts.claim("w", [0])
     store.jobs.create([spec()])
 
 
@@ -59,7 +59,7 @@ def test_a_late_job_is_cancelled_with_a_code_of_its_own(store, clock):
     assert (State.CANCEL, "DeadlineExceeded", clock()) == (late.state, late.code, late.ended)
     assert late.message
     assert [("Cancel", "DeadlineExceeded")] == [(e.state, e.code) for e in store.events.read(TENANT, begin)]
-    assert other.id == store.jobs.claim("w", [0]).id
+    assert other.id == store.attempts.claim("w", [0]).id
 
 
 def test_a_claim_never_starts_a_late_job(store, clock):
@@ -67,9 +67,9 @@ def test_a_claim_never_starts_a_late_job(store, clock):
     late = [job.id for job in store.jobs.create([spec(deadline=clock() + SECOND)] * 3)]
     (good,) = store.jobs.create([spec(level=0)])
     clock.advance(1)
-    assert good.id == store.jobs.claim("w", [0, 1, 2]).id
+    assert good.id == store.attempts.claim("w", [0, 1, 2]).id
     assert [State.CANCEL] * 3 == states(store, *late)
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is None
 
 
 def test_a_paused_job_has_its_deadline(store, clock):
@@ -84,16 +84,16 @@ def test_a_paused_job_has_its_deadline(store, clock):
     clock.advance(9)
     store.queues.update(TENANT, queue.id, state=QueueState.ACTIVE)
     store.jobs.promote()
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is None
 
 
 def test_a_running_job_has_met_its_deadline(store, clock):
     """A job that started in time goes on after its deadline, and may succeed."""
     (job,) = store.jobs.create([spec(deadline=clock() + SECOND)])
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     clock.advance(5)
     store.jobs.expire()
-    store.jobs.succeed(held, DONE)
+    store.attempts.succeed(held, DONE)
     assert [State.SUCCESS] == states(store, job.id)
 
 
@@ -102,20 +102,20 @@ def test_a_running_job_has_met_its_deadline(store, clock):
 def test_a_released_job_is_cancelled_if_it_is_late(store: Store, clock, delay_s, looked):
     """A job whose attempt is given back waits again: past its deadline it is cancelled at once."""
     (job,) = store.jobs.create([spec(deadline=clock() + 5 * SECOND)])
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     clock.advance(1)
-    store.jobs.release(held, delay_s=delay_s)
+    store.attempts.release(held, delay_s=delay_s)
     assert [State.SUBMITTED] == states(store, job.id)
     clock.advance(3)
     store.jobs.promote()
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     clock.advance(2)
     if looked:
         store.jobs.expire()
-    store.jobs.release(held, delay_s=delay_s)
+    store.attempts.release(held, delay_s=delay_s)
     assert "DeadlineExceeded" == store.jobs.find(job.id).code
     with pytest.raises(LeaseLost):
-        store.jobs.heartbeat(job.id, held.token, 1)
+        store.attempts.heartbeat(job.id, held.token, 1)
 
 
 def test_times_are_kept_with_the_job(store, clock):

@@ -28,12 +28,12 @@ def test_every_change_of_a_job_is_told_once_and_in_order(store):
     """Submission, claim, progress, release and end each leave one event, with the state that clients see."""
     start, _ = store.events.begin(TENANT)
     (job,) = store.jobs.create([spec()])
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     for progress, stage in ((5, "download"), (5, "download"), (40, "separate")):
-        store.jobs.heartbeat(job.id, held.token, progress, "cpu", stage)
-    store.jobs.release(held)
-    held = store.jobs.claim("w", [0])
-    store.jobs.succeed(held, DONE)
+        store.attempts.heartbeat(job.id, held.token, progress, "cpu", stage)
+    store.attempts.release(held)
+    held = store.attempts.claim("w", [0])
+    store.attempts.succeed(held, DONE)
     events = events_after(store, start)
     assert {("job", job.id)} == {(event.kind, event.subject) for event in events}
     assert [
@@ -51,10 +51,10 @@ def test_every_change_of_a_job_is_told_once_and_in_order(store):
 def test_stage_is_that_of_the_running_attempt(store):
     """A job shows the stage that its worker reported, until it ends or is released."""
     (job,) = store.jobs.create([spec()])
-    held = store.jobs.claim("w", [0])
-    store.jobs.heartbeat(job.id, held.token, 7, stage="decode")
+    held = store.attempts.claim("w", [0])
+    store.attempts.heartbeat(job.id, held.token, 7, stage="decode")
     assert "decode" == store.jobs.find(job.id).stage
-    store.jobs.fail(held, "AudioDamaged", "It is.")
+    store.attempts.fail(held, "AudioDamaged", "It is.")
     assert "" == store.jobs.find(job.id).stage
 
 
@@ -63,8 +63,8 @@ def test_failures_and_cancels_are_told_with_their_code(store):
     first, second = store.jobs.create([spec(), spec()])
     start, _ = store.events.begin(TENANT)
     store.jobs.cancel(TENANT, [second.id])
-    held = store.jobs.claim("w", [0])
-    store.jobs.fail(held, "AudioDamaged", "It is.")
+    held = store.attempts.claim("w", [0])
+    store.attempts.fail(held, "AudioDamaged", "It is.")
     assert [
         (second.id, "Cancel", "Success"),
         (first.id, "Running", "Success"),
@@ -89,11 +89,11 @@ def test_a_paused_queue_is_told(store):
 def test_running_jobs_of_a_paused_queue_are_told_as_they_are(store):
     """Only what waits is Pause; a running job is reported as Running and as Success, a new one as Pause."""
     (job,) = store.jobs.create([spec()])
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     store.queues.update(TENANT, held.spec.queue_id, state=QueueState.PAUSED)
     start, _ = store.events.begin(TENANT)
-    store.jobs.heartbeat(job.id, held.token, 40, "cpu", "separate")
-    store.jobs.succeed(held, DONE)
+    store.attempts.heartbeat(job.id, held.token, 40, "cpu", "separate")
+    store.attempts.succeed(held, DONE)
     (late,) = store.jobs.create([spec()])
     assert [(job.id, "Running"), (job.id, "Success"), (late.id, "Pause")] == [
         (event.subject, event.state) for event in events_after(store, start)
@@ -106,7 +106,7 @@ def test_a_reader_begins_where_the_jobs_are_read(store):
     end, (seen, unknown) = store.events.begin(TENANT, [job.id, "j0"])
     assert (State.SUBMITTED, None) == (seen.state, unknown)
     assert [] == events_after(store, end)
-    store.jobs.claim("w", [0])
+    store.attempts.claim("w", [0])
     assert ["Running"] == [event.state for event in events_after(store, end)]
 
 
@@ -144,9 +144,9 @@ def test_a_gap_is_noticed(few_events: int, store: Store) -> None:
     """A reader that stayed away for more events than are kept learns it, and is not given a part of them."""
     start, _ = store.events.begin(TENANT)
     (job,) = store.jobs.create([spec()])
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     for number in range(few_events + 500):
-        store.jobs.heartbeat(job.id, held.token, number % 2)
+        store.attempts.heartbeat(job.id, held.token, number % 2)
     assert store.events.read(TENANT, start) is None
     end, _ = store.events.begin(TENANT)
     assert [] == store.events.read(TENANT, end)

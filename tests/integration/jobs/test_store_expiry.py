@@ -61,9 +61,9 @@ def test_usage_and_events_are_forgotten(client: redis.Redis) -> None:
     """Usage after 400 days, what a credential spent after two, events after their time; jobs stay."""
     store = RedisStore(client)
     (job,) = store.jobs.create([spec(credential="AKID")])
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     assert held is not None
-    store.jobs.succeed(held, DONE)
+    store.attempts.succeed(held, DONE)
     assert all_within(lives(client, "usage:*"), 399 * DAY_MS, 400 * DAY_MS)
     assert all_within(lives(client, "spent:*"), 1.9 * DAY_MS, 2 * DAY_MS)
     assert all_within(lives(client, f"events:{TENANT}"), 0.9 * EVENTS_MS, EVENTS_MS)

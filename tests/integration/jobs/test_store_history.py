@@ -14,25 +14,25 @@ def test_attempts_are_remembered(store: Store, clock: FixedClock) -> None:
     """Each claim, stage, return and lost lease is kept with its time, and makes up the attempts."""
     (job,) = store.jobs.create([spec()])
     start = store.now()
-    first = store.jobs.claim("w1", [0])
+    first = store.attempts.claim("w1", [0])
     assert first is not None
     clock.advance(1)
-    store.jobs.heartbeat(job.id, first.token, 0, stage="download")
+    store.attempts.heartbeat(job.id, first.token, 0, stage="download")
     clock.advance(1)
-    store.jobs.heartbeat(job.id, first.token, 20, stage="separate")
-    store.jobs.heartbeat(job.id, first.token, 40, stage="separate")
+    store.attempts.heartbeat(job.id, first.token, 20, stage="separate")
+    store.attempts.heartbeat(job.id, first.token, 40, stage="separate")
     clock.advance(1)
-    store.jobs.release(first, counts=True, reason="The bucket is unavailable.")
-    second = store.jobs.claim("w2", [0])
+    store.attempts.release(first, counts=True, reason="The bucket is unavailable.")
+    second = store.attempts.claim("w2", [0])
     assert second is not None
     clock.advance(3600)
-    reclaimed = store.jobs.reclaim(job.id, "sweeper")
+    reclaimed = store.attempts.reclaim(job.id, "sweeper")
     assert reclaimed is not None
-    store.jobs.release(reclaimed)
-    third = store.jobs.claim("w 3", [0])
+    store.attempts.release(reclaimed)
+    third = store.attempts.claim("w 3", [0])
     assert third is not None
     clock.advance(2)
-    store.jobs.fail(third, "DecodeFailed", "not audio")
+    store.attempts.fail(third, "DecodeFailed", "not audio")
     ended = store.jobs.find(job.id)
     assert ended is not None
     lost, last = start + 3_000_000 + 3_600_000_000, ended.ended
@@ -56,13 +56,13 @@ def test_steps_are_bounded_and_dropped_with_the_job(make: Make, clock: FixedCloc
     store = make(retention_days=1)
     (job,) = store.jobs.create([spec()])
     for _ in range(STEPS_KEPT):
-        claimed = store.jobs.claim("w", [0])
+        claimed = store.attempts.claim("w", [0])
         assert claimed is not None
-        store.jobs.release(claimed)
+        store.attempts.release(claimed)
     assert STEPS_KEPT == len(store.jobs.history(job.id))
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.succeed(claimed, Result((), {}))
+    store.attempts.succeed(claimed, Result((), {}))
     clock.advance(2 * 86_400)
     assert 1 == store.jobs.prune()
     assert [] == store.jobs.history(job.id)

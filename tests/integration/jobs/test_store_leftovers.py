@@ -16,18 +16,18 @@ from tests.integration.jobs.contract import TENANT, spec, states
 
 LEFT = ({"key": "out/a", "upload_id": "u"}, {"key": "out/b", "upload_id": "v"})
 ENDS: dict[str, Callable[..., None]] = {
-    State.FAILED: lambda store, job, **left: store.jobs.fail(job, "InternalError", "no", **left),
-    State.CANCEL: lambda store, job, **left: store.jobs.confirm_cancel(job, **left),
-    State.SUBMITTED: lambda store, job, **left: store.jobs.release(job, **left),
+    State.FAILED: lambda store, job, **left: store.attempts.fail(job, "InternalError", "no", **left),
+    State.CANCEL: lambda store, job, **left: store.attempts.confirm_cancel(job, **left),
+    State.SUBMITTED: lambda store, job, **left: store.attempts.release(job, **left),
 }
 
 
 def claimed(store: Store) -> Job:
     """A running job with uploads on its record."""
     store.jobs.create([spec()])
-    job = store.jobs.claim("w", [0])
+    job = store.attempts.claim("w", [0])
     assert job is not None
-    store.jobs.register_uploads(job.id, job.token, LEFT)
+    store.attempts.register_uploads(job.id, job.token, LEFT)
     return job
 
 
@@ -61,7 +61,7 @@ def test_nothing_is_left_of_a_clean_end(state: str, store: Store, clock: FixedCl
     job = claimed(store)
     ENDS[state](store, job)
     with pytest.raises(LeaseLost):
-        store.jobs.release(job, leftovers=LEFT)
+        store.attempts.release(job, leftovers=LEFT)
     clock.advance(60)
     assert store.leftovers.reserve() is None
 
@@ -69,10 +69,10 @@ def test_nothing_is_left_of_a_clean_end(state: str, store: Store, clock: FixedCl
 def test_each_attempt_has_its_own(store: Store, clock: FixedClock) -> None:
     """Two attempts of a job leave two records; each waits twice as long every time that it is taken."""
     job = claimed(store)
-    store.jobs.release(job, leftovers=LEFT[:1])
+    store.attempts.release(job, leftovers=LEFT[:1])
     clock.advance(1)
-    again: Any = store.jobs.claim("w", [0])
-    store.jobs.fail(again, "InternalError", "no", leftovers=LEFT[1:])
+    again: Any = store.attempts.claim("w", [0])
+    store.attempts.fail(again, "InternalError", "no", leftovers=LEFT[1:])
     clock.advance(60)
     taken = [store.leftovers.reserve() for _ in range(3)]
     assert [job.token, again.token, None] == [each and each.token for each in taken]

@@ -51,8 +51,8 @@ def fill(store: Store, tenant: Tenant, count: int) -> None:
     """Give a tenant failed jobs whose callbacks were given up."""
     for _ in range(count):
         store.jobs.create([spec(tenant=tenant, callback=CallbackRequest(url="http://a/"))])
-        held = store.jobs.claim("w", [0])
-        store.jobs.succeed(held, DONE)
+        held = store.attempts.claim("w", [0])
+        store.attempts.succeed(held, DONE)
         delivery = store.outbox.for_job(held.id)
         attempt = DeliveryAttempt(1, "500", 1)
         store.outbox.record(delivery.id, attempt, next_due=None, status="dead")

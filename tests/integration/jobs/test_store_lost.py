@@ -30,14 +30,14 @@ def store(client: redis.Redis, clock: FixedClock) -> RedisStore:
 
 def claimed(store: RedisStore, **changes: Any) -> Job:
     store.jobs.create([spec(**changes)])
-    job = store.jobs.claim("w", [0])
+    job = store.attempts.claim("w", [0])
     assert job is not None
     return job
 
 
 def failed(store: RedisStore) -> str:
     job = claimed(store)
-    store.jobs.fail(job, "AudioDamaged", "It is.")
+    store.attempts.fail(job, "AudioDamaged", "It is.")
     return job.id
 
 
@@ -45,8 +45,8 @@ def sweep(store: RedisStore) -> None:
     """Do what sweepers do."""
     store.jobs.promote()
     store.jobs.expire()
-    for job_id in store.jobs.expired():
-        store.jobs.reclaim(job_id, "sweeper")
+    for job_id in store.attempts.expired():
+        store.attempts.reclaim(job_id, "sweeper")
     store.jobs.prune()
 
 
@@ -102,9 +102,9 @@ def test_a_lease_of_a_job_that_does_not_run_is_forgotten(
     """An earlier release may leave one; no sweep looks at it again."""
     name = failed(store)
     client.zadd(f"{P}:leases", {name: clock()})
-    assert [name] == store.jobs.expired()
-    assert store.jobs.reclaim(name, "sweeper") is None
-    assert [] == store.jobs.expired()
+    assert [name] == store.attempts.expired()
+    assert store.attempts.reclaim(name, "sweeper") is None
+    assert [] == store.attempts.expired()
 
 
 @pytest.mark.parametrize("what", ["pause", "resume"])
@@ -119,9 +119,9 @@ def test_a_batch_whose_jobs_are_gone_can_be_changed(
         store.batches.pause(TENANT, ID)
     client.delete(f"{P}:job:{first.job_id}")
     store.batches.pause(TENANT, ID)
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is None
     store.batches.resume(TENANT, ID)
-    job = store.jobs.claim("w", [0])
+    job = store.attempts.claim("w", [0])
     assert job is not None
     assert second.job_id == job.id
 
@@ -130,10 +130,10 @@ def test_equal_jobs_go_on_although_one_of_them_is_gone(store: RedisStore, client
     """The end of the job that they wait for does not depend on their records."""
     leader, *others = (claimed(store) for _ in range(3))
     for job in (leader, *others):
-        store.jobs.reuse(job.id, job.token, "d" * 64)
+        store.attempts.reuse(job.id, job.token, "d" * 64)
     client.delete(f"{P}:job:{others[0].id}")
-    store.jobs.succeed(leader, DONE)
-    again = store.jobs.claim("w", [0])
+    store.attempts.succeed(leader, DONE)
+    again = store.attempts.claim("w", [0])
     assert again is not None
     assert others[1].id == again.id
 
@@ -141,9 +141,9 @@ def test_equal_jobs_go_on_although_one_of_them_is_gone(store: RedisStore, client
 def test_a_job_that_leads_other_stems_now_is_not_waited_for(store: RedisStore) -> None:
     """One that asked for another source since, as after a change of its object, is no equal any more."""
     first, second = claimed(store), claimed(store)
-    assert not store.jobs.reuse(first.id, first.token, "d" * 64).waits
-    assert not store.jobs.reuse(first.id, first.token, "e" * 64).waits
-    assert not store.jobs.reuse(second.id, second.token, "d" * 64).waits
+    assert not store.attempts.reuse(first.id, first.token, "d" * 64).waits
+    assert not store.attempts.reuse(first.id, first.token, "e" * 64).waits
+    assert not store.attempts.reuse(second.id, second.token, "d" * 64).waits
 
 
 @pytest.mark.parametrize(("most", "waits"), [(0, 9), (1, 300), (2, 300)])
@@ -152,7 +152,7 @@ def test_so_many_jobs_go_on_with_the_end_of_an_equal_one(
 ) -> None:
     """Those beyond the limit wait for a shorter time, and look again."""
     leader, *others = (claimed(store) for _ in range(3))
-    store.jobs.reuse(leader.id, leader.token, "d" * 64)
+    store.attempts.reuse(leader.id, leader.token, "d" * 64)
     for job in others:
         limits = (300 * SECOND, most, 9 * SECOND)
         answer = store._connection.run("reuse", job.id, job.token, "d" * 64, "", *limits)
@@ -167,21 +167,21 @@ def test_no_key_is_left_of_what_is_over(store: RedisStore, client: redis.Redis, 
     """Of jobs that led, followed, were reused or shared, of batches, and of their callbacks."""
     store.jobs.create([spec()])
     kept = {key for key in client.scan_iter() if ":job:" not in key}
-    job = store.jobs.claim("w", [0])
+    job = store.attempts.claim("w", [0])
     assert job is not None
-    store.jobs.reuse(job.id, job.token, "d" * 64)
+    store.attempts.reuse(job.id, job.token, "d" * 64)
     follower = claimed(store)
-    assert store.jobs.reuse(follower.id, follower.token, "d" * 64).waits
-    store.jobs.succeed(job, DONE, digest="d" * 64)
+    assert store.attempts.reuse(follower.id, follower.token, "d" * 64).waits
+    store.attempts.succeed(job, DONE, digest="d" * 64)
     store.jobs.cancel(TENANT, [follower.id])
     store.jobs.create([spec(credential="AKIDa", weight=50, callback=CallbackRequest(url="http://a/"))])
-    store.jobs.succeed(held := store.jobs.claim("w", [0]), DONE)
+    store.attempts.succeed(held := store.attempts.claim("w", [0]), DONE)
     delivery = store.outbox.for_job(held.id)
     assert delivery is not None
     store.outbox.record(delivery.id, None, next_due=None, status="dead")
     submit(store, 2)
     feed(store, 1)
-    store.jobs.succeed(store.jobs.claim("w", [0]), DONE)
+    store.attempts.succeed(store.attempts.claim("w", [0]), DONE)
     store.batches.cancel(TENANT, ID)
     assert not client.exists(f"{P}:batch-rows:{ID}")
     store.batches.begin("b" + "2" * 32, "", spec(), None, "u")
@@ -213,7 +213,7 @@ def test_jobs_and_dead_letters_are_counted_together(client: redis.Redis, clock: 
 
 def test_stems_without_a_digest_are_not_recorded(store: RedisStore, client: redis.Redis) -> None:
     """No job that succeeds after it finds them."""
-    store.jobs.succeed(claimed(store), DONE)
+    store.attempts.succeed(claimed(store), DONE)
     assert [] == client.keys(f"{P}:reuse:*")
 
 
@@ -251,7 +251,7 @@ def test_jobs_that_an_earlier_release_has_ended_count_for_no_limit(
     client.sadd(key, over, "j" + "0" * 32)
     jobs = [claimed(store), claimed(store)]
     store.jobs.create([spec()])
-    assert store.jobs.claim("w", [0], {"AudioAndBackground"}) is None
+    assert store.attempts.claim("w", [0], {"AudioAndBackground"}) is None
     assert {job.id for job in jobs} == client.smembers(key)
 
 
@@ -295,8 +295,8 @@ def test_what_was_to_come_is_forgotten_at_the_end(
     store.jobs.cancel(TENANT, [job.id])
     assert 0 == client.exists(f"{P}:deadlines", f"{P}:hops")
     leader = claimed(store)
-    store.jobs.reuse(leader.id, leader.token, "d" * 64)
-    store.jobs.succeed(leader, DONE)
+    store.attempts.reuse(leader.id, leader.token, "d" * 64)
+    store.attempts.succeed(leader, DONE)
     assert client.hget(f"{P}:job:{leader.id}", "leads") is None
     store.queues.update(TENANT, queue.id, override=Override(later(store), max_concurrent=1))
     store.jobs.create([spec(deadline=later(store))])

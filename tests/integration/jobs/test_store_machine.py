@@ -183,7 +183,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(levels=st.sets(st.integers(0, 2), min_size=1), lost=st.booleans())
     def claim(self, levels: set[int], lost: bool) -> None:
         before = {j.id for j in self.model.jobs.values() if j.state is State.RUNNING}
-        job = self.twice(lambda store: store.jobs.claim("w", sorted(levels)), lost)
+        job = self.twice(lambda store: store.attempts.claim("w", sorted(levels)), lost)
         taken = self.running() - before
         # Of two claims, the answer to the first was lost.
         unanswered = taken - {job.id} if job is not None else taken
@@ -216,9 +216,9 @@ class StoreMachine(RuleBasedStateMachine):
         job, known = self.handle(data)
         if known is None or not known.held(job.token):
             with pytest.raises(LeaseLost):
-                self.twice(lambda store: store.jobs.heartbeat(job.id, job.token, progress), lost)
+                self.twice(lambda store: store.attempts.heartbeat(job.id, job.token, progress), lost)
             return
-        asked = self.twice(lambda store: store.jobs.heartbeat(job.id, job.token, progress), lost)
+        asked = self.twice(lambda store: store.attempts.heartbeat(job.id, job.token, progress), lost)
         assert known.cancel == asked
         known.lease_end = self.now + round(LEASE_S * SECOND)
 
@@ -228,7 +228,7 @@ class StoreMachine(RuleBasedStateMachine):
         job, known = self.handle(data)
         staged = [{"upload_id": f"{job.id}-{job.token}"}]
         held = known is not None and known.held(job.token)
-        call = lambda: self.twice(lambda s: s.jobs.register_uploads(job.id, job.token, staged), lost)
+        call = lambda: self.twice(lambda s: s.attempts.register_uploads(job.id, job.token, staged), lost)
         assert (None if held else LeaseLost) == raised(call)
         if known is not None and held:
             known.uploads = tuple(staged)
@@ -242,9 +242,9 @@ class StoreMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, to: State, lost: bool) -> None:
         job, known = self.handle(data)
         calls: dict[State, Callable[[Store], None]] = {
-            State.SUCCESS: lambda store: store.jobs.succeed(job, DONE),
-            State.FAILED: lambda store: store.jobs.fail(job, "InternalError", "it broke"),
-            State.CANCEL: lambda store: store.jobs.confirm_cancel(job),
+            State.SUCCESS: lambda store: store.attempts.succeed(job, DONE),
+            State.FAILED: lambda store: store.attempts.fail(job, "InternalError", "it broke"),
+            State.CANCEL: lambda store: store.attempts.confirm_cancel(job),
         }
         expected: type[Exception] | None = LeaseLost
         if known is not None and known.held(job.token):
@@ -262,7 +262,7 @@ class StoreMachine(RuleBasedStateMachine):
         held = known is not None and known.held(job.token)
         asked = known is not None and known.cancel
         refusal = raised(
-            lambda: self.twice(lambda s: s.jobs.release(job, delay_s=delay, counts=counts), lost)
+            lambda: self.twice(lambda s: s.attempts.release(job, delay_s=delay, counts=counts), lost)
         )
         if known is None or not held:
             assert refusal is LeaseLost
@@ -285,11 +285,11 @@ class StoreMachine(RuleBasedStateMachine):
         over = {
             j.id for j in self.model.jobs.values() if j.state is State.RUNNING and j.lease_end <= self.now
         }
-        seen = [store.jobs.expired() for store in self.stores]
+        seen = [store.attempts.expired() for store in self.stores]
         assert [over, over] == [set(s) for s in seen]
         for job_id in sorted(seen[0]):
             order = self.stores if back else self.stores[::-1]
-            reclaimed = [store.jobs.reclaim(job_id, "sweeper") for store in order]
+            reclaimed = [store.attempts.reclaim(job_id, "sweeper") for store in order]
             assert reclaimed[1] is None
             job, known = reclaimed[0], self.model.jobs[job_id]
             assert job is not None
@@ -300,13 +300,13 @@ class StoreMachine(RuleBasedStateMachine):
             if dies:
                 continue
             if known.cancel:
-                self.store.jobs.confirm_cancel(job)
+                self.store.attempts.confirm_cancel(job)
                 self.end(known, State.CANCEL)
             elif known.attempt >= MAX_ATTEMPTS:
-                self.store.jobs.fail(job, "InternalError", "The worker died on every attempt.")
+                self.store.attempts.fail(job, "InternalError", "The worker died on every attempt.")
                 self.end(known, State.FAILED)
             else:
-                self.store.jobs.release(job, counts=True)
+                self.store.attempts.release(job, counts=True)
                 self.give_back(known, 0, counts=True)
 
     @rule()

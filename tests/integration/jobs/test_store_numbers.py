@@ -20,7 +20,7 @@ from tests.integration.jobs.contract import DONE, OTHER, SECOND, TENANT, Make, s
 
 
 def claimed(store: Store) -> Job:
-    job = store.jobs.claim("w", [2, 1, 0])
+    job = store.attempts.claim("w", [2, 1, 0])
     assert job is not None
     return job
 
@@ -56,11 +56,11 @@ def test_numbers_follow_every_change(make: Make, clock: FixedClock) -> None:
     check(store, startable=(0, 1, 1))
     first, second = claimed(store), claimed(store)
     check(store, startable=(0, 0, 0))
-    store.jobs.succeed(first, DONE)
+    store.attempts.succeed(first, DONE)
     check(store, startable=(1, 0, 0))
-    store.jobs.release(second)
+    store.attempts.release(second)
     check(store, startable=(1, 1, 0))
-    store.jobs.fail(claimed(store), "AudioDamaged", "It is.")
+    store.attempts.fail(claimed(store), "AudioDamaged", "It is.")
     store.jobs.cancel(TENANT, [jobs[1].id])
     check(store, startable=(1, 0, 0))
     store.jobs.cancel(TENANT, [jobs[0].id])
@@ -100,8 +100,8 @@ def test_a_job_that_rises_is_told_and_wakes_a_worker(
 
 
 ENDS: dict[str, Callable[[Store, Job], None]] = {
-    "success": lambda store, job: store.jobs.succeed(job, DONE, (Waveform("Mix", 1, "AAEC" * 100),)),
-    "failure": lambda store, job: store.jobs.fail(job, "AudioDamaged", "It is damaged. " * 9),
+    "success": lambda store, job: store.attempts.succeed(job, DONE, (Waveform("Mix", 1, "AAEC" * 100),)),
+    "failure": lambda store, job: store.attempts.fail(job, "AudioDamaged", "It is damaged. " * 9),
 }
 
 
@@ -187,7 +187,7 @@ def test_how_long_jobs_run_is_a_moving_mean(store: Store, clock: FixedClock) -> 
         store.jobs.create([spec()])
         job = claimed(store)
         clock.advance(seconds)
-        store.jobs.succeed(job, DONE)
+        store.attempts.succeed(job, DONE)
         assert [mean * SECOND] == [*store.statistics.of_tenant(TENANT).mean_runs.values()]
 
 
@@ -244,7 +244,7 @@ def test_nothing_is_kept_of_what_is_over(client: redis.Redis, clock: FixedClock)
     assert not client.exists("stemline:deadlines")
     store.jobs.create([spec()])
     job = claimed(store)
-    store.jobs.fail(job, "AudioDamaged", "It is.", leftovers=[{"key": "out/a"}])
+    store.attempts.fail(job, "AudioDamaged", "It is.", leftovers=[{"key": "out/a"}])
     clock.advance(3600)
     found = store.leftovers.reserve()
     assert found is not None

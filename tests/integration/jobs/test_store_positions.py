@@ -26,7 +26,7 @@ def test_positions_are_the_order_of_claims(make, clock, ageing_s):
         store.jobs.create([spec(level=rng.randint(0, 2))])
         clock.advance(rng.choice([0, 1, 2, 7]))
     expected = positions(store)
-    claimed = [store.jobs.claim("w", [0, 1, 2]).id for _ in range(60)]
+    claimed = [store.attempts.claim("w", [0, 1, 2]).id for _ in range(60)]
     assert {job_id: number for number, job_id in enumerate(claimed, 1)} == expected
 
 
@@ -38,7 +38,7 @@ def test_positions_move_up(store):
     assert {first: 1, third: 2} == positions(store)
     (urgent,) = store.jobs.create([spec(level=2)])
     assert {urgent.id: 1, first: 2, third: 3} == positions(store)
-    store.jobs.claim("w", [2])
+    store.attempts.claim("w", [2])
     assert {first: 1, third: 2} == positions(store)
     assert store.jobs.find(urgent.id).position is None
 
@@ -47,11 +47,11 @@ def test_estimates_come_from_what_was_measured(store, clock):
     """After a job of ten seconds, the next ones are expected to take as long, one after the other."""
     (job,) = store.jobs.create([spec()])
     assert (clock(), None) == estimates(store, job.id)
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     clock.advance(10)
-    store.jobs.succeed(held, DONE)
+    store.attempts.succeed(held, DONE)
     running, waiting = (job.id for job in store.jobs.create([spec()] * 2))
-    store.jobs.claim("w", [0])
+    store.attempts.claim("w", [0])
     assert (None, clock() + 10 * SECOND) == estimates(store, running)
     assert (clock() + 5 * SECOND, clock() + 15 * SECOND) == estimates(store, waiting)
 
@@ -64,15 +64,15 @@ def estimates(store: Store, job_id: str) -> tuple[int, int]:
 def test_a_worker_says_when_it_will_end(store, clock):
     """What the worker expects is shown until the next attempt or the end; a missing value keeps the last."""
     (job,) = store.jobs.create([spec()])
-    held = store.jobs.claim("w", [0])
-    store.jobs.heartbeat(job.id, held.token, 50, remaining_s=42.5)
-    store.jobs.heartbeat(job.id, held.token, 51)
+    held = store.attempts.claim("w", [0])
+    store.attempts.heartbeat(job.id, held.token, 50, remaining_s=42.5)
+    store.attempts.heartbeat(job.id, held.token, 51)
     assert (None, clock() + 42_500_000) == estimates(store, job.id)
-    store.jobs.release(held)
-    again = store.jobs.claim("w", [0])
+    store.attempts.release(held)
+    again = store.attempts.claim("w", [0])
     assert (None, None) == estimates(store, job.id)
-    store.jobs.heartbeat(job.id, again.token, 50, remaining_s=1)
-    store.jobs.succeed(again, DONE)
+    store.attempts.heartbeat(job.id, again.token, 50, remaining_s=1)
+    store.attempts.succeed(again, DONE)
     assert (None, None) == estimates(store, job.id)
 
 
@@ -88,7 +88,7 @@ def test_a_paused_queue_has_positions_and_no_estimates(store):
 def test_a_delayed_job_has_no_position(store, clock):
     """A released job that may not be claimed yet has no place among those that wait for their turn."""
     first, second = store.jobs.create([spec()] * 2)
-    store.jobs.release(store.jobs.claim("w", [0]), delay_s=5)
+    store.attempts.release(store.attempts.claim("w", [0]), delay_s=5)
     assert {second.id: 1} == positions(store)
     clock.advance(6)
     store.jobs.promote()

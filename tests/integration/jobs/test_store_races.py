@@ -98,11 +98,11 @@ def test_cancel_against_claim_has_one_winner(make: Callable[..., Store]) -> None
         for job_id in ids:
             meet(chance)
             # All that came before is over, so the oldest job is the one that is being cancelled.
-            job = workers.jobs.claim("w", ALL_LEVELS)
+            job = workers.attempts.claim("w", ALL_LEVELS)
             if job is not None and job.id == job_id:
                 claimed.add(job_id)
             elif job is not None:
-                workers.jobs.release(job)
+                workers.attempts.release(job)
                 nothing += 1
             else:
                 nothing += 1
@@ -123,7 +123,7 @@ def test_a_claimed_job_has_one_worker(make: Callable[..., Store]) -> None:
     claims: list[str] = []
 
     def work(store: Store) -> None:
-        while (job := store.jobs.claim("w", ALL_LEVELS)) is not None:
+        while (job := store.attempts.claim("w", ALL_LEVELS)) is not None:
             claims.append(job.id)
 
     together(*(lambda s=s: work(s) for s in stores))
@@ -136,14 +136,14 @@ def test_cancel_against_success_has_one_winner(make: Callable[..., Store]) -> No
     submit(clients, 500)
     outcomes: Counter[State] = Counter()
     for _ in range(500):
-        job = workers.jobs.claim("w", ALL_LEVELS)
+        job = workers.attempts.claim("w", ALL_LEVELS)
         assert job is not None
 
         def succeed(job=job) -> None:
             try:
-                workers.jobs.succeed(job, DONE)
+                workers.attempts.succeed(job, DONE)
             except Exception:  # noqa: BLE001 - CancelAsked: the other one was faster
-                workers.jobs.confirm_cancel(job)
+                workers.attempts.confirm_cancel(job)
 
         def cancel(job=job) -> None:
             try:
@@ -170,14 +170,14 @@ def test_a_pause_costs_the_same_for_any_number_of_jobs(
         (queue,) = store.queues.search(TENANT, QueueFilter()).items
         valkey.config_resetstat()
         store.queues.update(TENANT, queue.id, state=QueueState.PAUSED)
-        assert store.jobs.claim("w", ALL_LEVELS) is None
+        assert store.attempts.claim("w", ALL_LEVELS) is None
         shown = store.jobs.get(TENANT, [ids[0], ids[-1]])
         assert {State.PAUSE} == {job.state for job in shown if job}
         ids += submit(store, 1)
         store.queues.update(TENANT, queue.id, state=QueueState.ACTIVE)
         costs.append(sum(each["calls"] for each in valkey.info("commandstats").values()))
     assert costs[1] <= costs[0]
-    assert ids == [job.id for _ in range(2_003) if (job := store.jobs.claim("w", ALL_LEVELS))]
+    assert ids == [job.id for _ in range(2_003) if (job := store.attempts.claim("w", ALL_LEVELS))]
 
 
 def test_a_backlog_does_not_block_another_tenant(make: Callable[..., Store]) -> None:
@@ -185,7 +185,7 @@ def test_a_backlog_does_not_block_another_tenant(make: Callable[..., Store]) -> 
     store = make()
     submit(store, 2_000)
     few = set(submit(store, 5, tenant=OTHER))
-    started = [store.jobs.claim("w", ALL_LEVELS) for _ in range(10)]
+    started = [store.attempts.claim("w", ALL_LEVELS) for _ in range(10)]
     assert few == {job.id for job in started if job and job.spec.tenant == OTHER}
 
 
@@ -195,22 +195,22 @@ def test_max_concurrent_holds_against_many_claimers(make: Callable[..., Store], 
     submit(stores[0], 400)
     (queue,) = stores[0].queues.search(TENANT, QueueFilter()).items
     stores[0].queues.update(TENANT, queue.id, max_concurrent=3)
-    held = [job for _ in range(4) if (job := stores[0].jobs.claim("w", ALL_LEVELS))]
+    held = [job for _ in range(4) if (job := stores[0].attempts.claim("w", ALL_LEVELS))]
     assert 3 == len(held)
     for job in held:
-        stores[0].jobs.release(job)
+        stores[0].attempts.release(job)
     key = f"stemline:running:{queue.id}"
     seen: list[int] = []
     done = Counter[str]()
 
     def work(store: Store) -> None:
         while len(done) < 400:
-            job = store.jobs.claim("w", ALL_LEVELS)
+            job = store.attempts.claim("w", ALL_LEVELS)
             if job is None:
                 continue
             seen.append(valkey.scard(key))
             done[job.id] += 1
-            store.jobs.succeed(job, DONE)
+            store.attempts.succeed(job, DONE)
 
     together(*(lambda s=s: work(s) for s in stores))
     assert {1} == set(done.values())
@@ -228,9 +228,9 @@ def test_pages_are_stable_while_jobs_arrive_and_change(make: Callable[..., Store
         while not over.is_set():
             submit(writer, 20)
             for _ in range(20):
-                job = writer.jobs.claim("w", ALL_LEVELS)
+                job = writer.attempts.claim("w", ALL_LEVELS)
                 if job is not None:
-                    writer.jobs.succeed(job, DONE)
+                    writer.attempts.succeed(job, DONE)
 
     def read() -> None:
         cursor: str | None = None

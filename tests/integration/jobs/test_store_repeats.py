@@ -58,9 +58,9 @@ def test_a_repeated_submission_is_answered_whatever_is_full_by_now(
 def test_a_repeated_submission_is_answered_when_its_audio_is_spent(store: Store) -> None:
     """Jobs that were accepted took the last of the day's audio since."""
     assert 2 == create(store, *IDS[:2])
-    job = store.jobs.claim("w", [0])
+    job = store.attempts.claim("w", [0])
     assert job is not None
-    store.jobs.succeed(job, replace(DONE, audio_s=1000.0))
+    store.attempts.succeed(job, replace(DONE, audio_s=1000.0))
     assert 2 == create(store, *IDS[:2])
     with pytest.raises(BudgetSpent):
         create(store, *IDS)
@@ -74,7 +74,7 @@ def test_a_repeated_submission_changes_no_weight(store: Store) -> None:
     assert Share("AKIDa", 70) == store.shares.get("AKIDa")
 
 
-@pytest.mark.parametrize("start", [lambda store: None, lambda store: store.jobs.claim("w", [0])])
+@pytest.mark.parametrize("start", [lambda store: None, lambda store: store.attempts.claim("w", [0])])
 def test_nobody_cancels_the_job_of_another(store: Store, start: Callable[[Store], object]) -> None:
     """Whether it waits or runs: it is an unknown one, as one that there is not, and its state stays."""
     (job,) = store.jobs.create([spec()])
@@ -120,11 +120,11 @@ def test_a_batch_goes_on_until_its_last_row_has_ended(make: Make, clock: FixedCl
     if state is State.CANCEL:
         store.jobs.cancel(TENANT, [first.id])
     elif state is State.FAILED:
-        store.jobs.fail(claimed(store), "AudioDamaged", "It is.")
+        store.attempts.fail(claimed(store), "AudioDamaged", "It is.")
     else:
-        store.jobs.succeed(claimed(store), DONE)
+        store.attempts.succeed(claimed(store), DONE)
     assert BatchState.ACTIVE is state_of(store)
-    store.jobs.fail(claimed(store), "AudioDamaged", "It is.")
+    store.attempts.fail(claimed(store), "AudioDamaged", "It is.")
     assert BatchState.DONE is state_of(store)
     assert [] == store.outbox.due()
     store.jobs.create_many([replace(second.spec, origin=second.id)], [IDS[0]])
@@ -132,12 +132,12 @@ def test_a_batch_goes_on_until_its_last_row_has_ended(make: Make, clock: FixedCl
     clock.advance(90_000)
     store.jobs.prune()
     assert BatchState.ACTIVE is state_of(store)
-    store.jobs.succeed(claimed(store), DONE)
+    store.attempts.succeed(claimed(store), DONE)
     assert BatchState.DONE is state_of(store)
 
 
 def claimed(store: Store) -> Job:
-    job = store.jobs.claim("w", [0])
+    job = store.attempts.claim("w", [0])
     assert job is not None
     return job
 

@@ -157,7 +157,7 @@ def test_a_list_by_host_holds_its_page_alone(store, clock):
 def test_a_brief_list_says_what_was_submitted(store):
     """It has the same jobs with the same specifications, states and times, and leaves the rest out."""
     first, second = store.jobs.create([spec(level=2), spec("in/b.mp3", user_data="17")])
-    store.jobs.fail(store.jobs.claim("w", [2]), "InternalError", "it broke")
+    store.attempts.fail(store.attempts.claim("w", [2]), "InternalError", "it broke")
     whole, brief = (store.jobs.search(TENANT, JobFilter(is_brief=each)).items for each in (False, True))
     assert {first.id, second.id} == {job.id for job in brief}
     shown = [[(job.id, job.spec, job.state, job.created) for job in each] for each in (whole, brief)]

@@ -20,13 +20,13 @@ DIGEST = "d" * 64
 def claimed(store: Store, **changes) -> Job:
     """A job that runs."""
     store.jobs.create([spec(**changes)])
-    job = store.jobs.claim("w", [0])
+    job = store.attempts.claim("w", [0])
     assert job is not None
     return job
 
 
 def ask(store: Store, job: Job, digest: str = DIGEST, **options) -> Reuse:
-    return store.jobs.reuse(job.id, job.token, digest, **options)
+    return store.attempts.reuse(job.id, job.token, digest, **options)
 
 
 def test_the_first_of_equal_jobs_is_separated(store: Store) -> None:
@@ -39,12 +39,12 @@ def test_a_job_that_was_done_is_found(store: Store) -> None:
     """An equal job that was successful is named, until its stems are said to be useless."""
     first = claimed(store)
     ask(store, first)
-    store.jobs.succeed(first, DONE, digest=DIGEST)
+    store.attempts.succeed(first, DONE, digest=DIGEST)
     second = claimed(store)
     assert Reuse(done=first.id) == ask(store, second)
     assert Reuse() == ask(store, second, "e" * 64)
     assert Reuse() == ask(store, second, without=first.id)
-    store.jobs.succeed(second, DONE, digest=DIGEST)
+    store.attempts.succeed(second, DONE, digest=DIGEST)
     assert Reuse(done=second.id) == ask(store, claimed(store))
 
 
@@ -54,7 +54,7 @@ def test_nothing_is_found_across_tenants(store: Store) -> None:
     ask(store, first)
     other = claimed(store, tenant=OTHER)
     assert Reuse() == ask(store, other)
-    store.jobs.succeed(first, DONE, digest=DIGEST)
+    store.attempts.succeed(first, DONE, digest=DIGEST)
     assert Reuse() == ask(store, other)
 
 
@@ -62,10 +62,10 @@ def test_a_job_without_a_digest_is_not_found(store: Store) -> None:
     """What was not said to be reusable is separated again, and so is what failed."""
     first = claimed(store)
     ask(store, first)
-    store.jobs.succeed(first, DONE)
+    store.attempts.succeed(first, DONE)
     second = claimed(store)
     assert Reuse() == ask(store, second)
-    store.jobs.fail(second, "InternalError", "it broke")
+    store.attempts.fail(second, "InternalError", "it broke")
     assert Reuse() == ask(store, claimed(store))
 
 
@@ -80,20 +80,20 @@ def test_equal_jobs_wait_for_the_one_that_runs(make: Make, wake_ups, end: str) -
     shown = [(job.state, job.attempt, job.claims, job.position) for job in waiting]
     assert [(State.SUBMITTED, 0, 0, None)] * 2 == shown
     assert first.id in waiting[0].message
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is None
     wake_ups.clear()
     match end:
         case "succeed":
-            store.jobs.succeed(first, DONE, digest=DIGEST)
+            store.attempts.succeed(first, DONE, digest=DIGEST)
         case "fail":
-            store.jobs.fail(first, "InvalidContent", "no sound")
+            store.attempts.fail(first, "InvalidContent", "no sound")
         case "release":
-            store.jobs.release(first, delay_s=60)
+            store.attempts.release(first, delay_s=60)
         case "cancel":
             store.jobs.cancel(TENANT, [first.id])
-            store.jobs.confirm_cancel(first)
+            store.attempts.confirm_cancel(first)
     assert {second.id, third.id} <= {each.job_id for each in wake_ups}
-    again = store.jobs.claim("w", [0])
+    again = store.attempts.claim("w", [0])
     assert (second.id, 1) == (again.id, again.attempt)
     assert Reuse(done=first.id if end == "succeed" else "") == ask(store, again)
 
@@ -105,9 +105,9 @@ def test_a_dead_leader_holds_nobody_up(make: Make, clock: FixedClock) -> None:
     ask(store, first)
     ask(store, second)
     clock.advance(11)
-    reclaimed = store.jobs.reclaim(first.id, "sweeper")
-    store.jobs.release(reclaimed, counts=True)
-    claims = [store.jobs.claim("w", [0]) for _ in range(2)]
+    reclaimed = store.attempts.reclaim(first.id, "sweeper")
+    store.attempts.release(reclaimed, counts=True)
+    claims = [store.attempts.claim("w", [0]) for _ in range(2)]
     assert [first.id, second.id] == [job.id for job in claims]
     assert [Reuse(), Reuse(waits=True)] == [ask(store, job) for job in claims]
 
@@ -120,7 +120,7 @@ def test_nobody_waits_for_ever(make: Make, clock: FixedClock) -> None:
     ask(store, second)
     clock.advance(301)
     store.jobs.promote()
-    again = store.jobs.claim("w", [0])
+    again = store.attempts.claim("w", [0])
     assert second.id == again.id
     assert Reuse(waits=True) == ask(store, again)
 
@@ -132,9 +132,9 @@ def test_a_waiting_job_can_be_cancelled(make: Make) -> None:
     ask(store, first)
     ask(store, second)
     store.jobs.cancel(TENANT, [second.id])
-    store.jobs.succeed(first, DONE, digest=DIGEST)
+    store.attempts.succeed(first, DONE, digest=DIGEST)
     assert State.CANCEL is store.jobs.find(second.id).state
-    assert store.jobs.claim("w", [0]) is None
+    assert store.attempts.claim("w", [0]) is None
 
 
 def test_a_stale_or_cancelled_attempt_learns_nothing(store: Store) -> None:
@@ -152,7 +152,7 @@ def test_a_job_past_its_retention_is_not_found(make: Make, clock: FixedClock) ->
     store = make(retention_days=1)
     first = claimed(store)
     ask(store, first)
-    store.jobs.succeed(first, DONE, digest=DIGEST)
+    store.attempts.succeed(first, DONE, digest=DIGEST)
     clock.advance(2 * 86_400)
     store.jobs.prune()
     assert Reuse() == ask(store, claimed(store))
@@ -161,8 +161,8 @@ def test_a_job_past_its_retention_is_not_found(make: Make, clock: FixedClock) ->
 def test_a_copy_costs_no_audio(store: Store) -> None:
     """The usage of a job whose stems were copied has its stems, and no seconds of audio."""
     result = replace(DONE, audio_s=30.0, source_bytes=500)
-    store.jobs.succeed(claimed(store), result)
-    store.jobs.succeed(claimed(store), replace(result, reused="j" + "1" * 32))
+    store.attempts.succeed(claimed(store), result)
+    store.attempts.succeed(claimed(store), replace(result, reused="j" + "1" * 32))
     today = store.now() // DAY_US
     (row,) = store.usage.read(TENANT, today, today)
     assert (2, 30_000, 500, 2) == (row.succeeded, row.audio_ms, row.bytes_in, row.bytes_out)

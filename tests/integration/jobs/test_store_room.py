@@ -26,10 +26,10 @@ def test_the_oldest_ended_jobs_make_room(make: Make) -> None:
     (waiting,) = store.jobs.create([spec("in/waits", level=0)])
     first = [job.id for job in store.jobs.create([spec(level=1)] * 5)]
     for job_id in first:
-        claimed = store.jobs.claim("w", [1])
+        claimed = store.attempts.claim("w", [1])
         assert claimed is not None
         assert job_id == claimed.id
-        store.jobs.succeed(claimed, DONE)
+        store.attempts.succeed(claimed, DONE)
     for _ in range(40):
         created = store.jobs.create([spec(f"in/{'k' * 900}", **LARGE)] * 10)
         store.jobs.cancel(TENANT, [job.id for job in created])

@@ -67,9 +67,9 @@ def test_a_cancelled_selection_is_told_and_frees_its_places(store, jobs):
     store.jobs.cancel_where(TENANT, JobFilter(size=100))
     events: list[Event] = store.events.read(TENANT, begin)
     assert sorted(jobs) == sorted(event.subject for event in events if event.state == "Cancel")
-    claimed = store.jobs.claim("w", [0, 1, 2])
+    claimed = store.attempts.claim("w", [0, 1, 2])
     assert OTHER == claimed.spec.tenant
-    assert store.jobs.claim("w", [0, 1, 2]) is None
+    assert store.attempts.claim("w", [0, 1, 2]) is None
 
 
 @pytest.mark.parametrize("cancel_running", [True, False])
@@ -77,8 +77,8 @@ def test_running_jobs_are_asked_to_stop_and_ended_ones_left(make, cancel_running
     """A running job is flagged where that is possible, an ended one stays as it is."""
     store = make(cancel_running=cancel_running)
     done, running = (job.id for job in store.jobs.create([spec(), spec()]))
-    store.jobs.succeed(store.jobs.claim("w", [0]), DONE)
-    store.jobs.claim("w", [0])
+    store.attempts.succeed(store.attempts.claim("w", [0]), DONE)
+    store.attempts.claim("w", [0])
     assert int(cancel_running) == store.jobs.cancel_where(TENANT, JobFilter(size=100)).jobs
     assert [State.SUCCESS, State.RUNNING] == states(store, done, running)
     assert cancel_running == store.jobs.find(running).cancel_requested

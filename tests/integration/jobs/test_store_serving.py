@@ -33,7 +33,7 @@ def submit(store: Store, *specs: JobSpec) -> list[str]:
 
 
 def claim(store: Store, *serves: str) -> str | None:
-    job = store.jobs.claim("w", [2, 1, 0], serves) if serves else store.jobs.claim("w", [2, 1, 0])
+    job = store.attempts.claim("w", [2, 1, 0], serves) if serves else store.attempts.claim("w", [2, 1, 0])
     return None if job is None else job.id
 
 
@@ -120,7 +120,7 @@ def test_a_queue_runs_no_more_than_it_may_over_all_models(make: Make) -> None:
     assert claim(store, *HEAVY) is None
     running = store.jobs.find(voice)
     assert running is not None
-    store.jobs.succeed(running, DONE)
+    store.attempts.succeed(running, DONE)
     assert heavy == claim(store, *HEAVY)
 
 
@@ -164,7 +164,7 @@ def test_demands_count_what_waits(store: Store) -> None:
     assert [Demand("htdemucs", 1, True)] == store.jobs.demands()
     job = store.jobs.find(first)
     assert job is not None
-    store.jobs.release(job)
+    store.attempts.release(job)
     assert [Demand("htdemucs", 2, True)] == store.jobs.demands()
 
 
@@ -215,7 +215,7 @@ def test_a_place_that_becomes_free_wakes_workers_of_every_model(make: Make, wake
     wake_ups.clear()
     job = store.jobs.find(running)
     assert job is not None
-    store.jobs.succeed(job, DONE)
+    store.attempts.succeed(job, DONE)
     assert {WakeUp(0, voice), WakeUp(0, heavy, "htdemucs")} == set(wake_ups)
 
 
@@ -262,13 +262,13 @@ def test_a_limited_number_of_jobs_of_a_model_run(make: Make, wake_ups: list[Wake
     wake_ups.clear()
     running = store.jobs.find(heavy)
     assert running is not None
-    store.jobs.succeed(running, DONE)
+    store.attempts.succeed(running, DONE)
     assert WakeUp(0, other, "htdemucs") in wake_ups
     assert other == claim(store, *HEAVY)
     wake_ups.clear()
     running = store.jobs.find(other)
     assert running is not None
-    store.jobs.release(running)
+    store.attempts.release(running)
     assert WakeUp(0, other, "htdemucs") in wake_ups
     assert other == claim(store, *HEAVY)
 
@@ -281,7 +281,7 @@ def test_a_limited_mode_keeps_no_other_job_waiting(make: Make) -> None:
     assert [first, voice, None] == [claim(store, *COMMON) for _ in range(3)]
     running = store.jobs.find(first)
     assert running is not None
-    store.jobs.fail(running, "InternalError", "")
+    store.attempts.fail(running, "InternalError", "")
     assert second == claim(store, *COMMON)
 
 
@@ -293,7 +293,7 @@ def test_estimates_are_those_of_the_model(store: Store, clock: FixedClock) -> No
         running = store.jobs.find(job)
         assert running is not None
         clock.advance(seconds)
-        store.jobs.succeed(running, replace(DONE, audio_s=50.0))
+        store.attempts.succeed(running, replace(DONE, audio_s=50.0))
     report(store, *COMMON, *HEAVY)
     light, heavy = submit(store, wanting(), wanting("htdemucs"))
     for job, seconds in ((light, 10), (heavy, 100)):

@@ -27,7 +27,7 @@ def queue_id(store: Store, tenant=TENANT) -> str:
 
 
 def claims(store: Store, count: int) -> list[JobSpec]:
-    found = [store.jobs.claim("w", [0, 1, 2]) for _ in range(count)]
+    found = [store.attempts.claim("w", [0, 1, 2]) for _ in range(count)]
     return [job.spec for job in found if job is not None]
 
 
@@ -72,11 +72,11 @@ def test_credentials_share_a_queue_by_their_weights(make: Make, seed: int) -> No
     for share in order:
         store.jobs.create([of(share or "AKIDcommon", weights[share])])
     for _ in range(rng.randint(0, 10)):
-        store.jobs.claim("w", [0])
+        store.attempts.claim("w", [0])
     expected = positions(store)
     got: Counter[str] = Counter()
     for number in range(1, 101):
-        job = store.jobs.claim("w", [0])
+        job = store.attempts.claim("w", [0])
         assert job is not None
         assert number == expected.pop(job.id)
         got[job.spec.share] += 1
@@ -128,10 +128,10 @@ def test_positions_hold_whatever_happens_to_jobs(make: Make, clock: FixedClock) 
             hop = Hop(rng.randint(1, 30), rng.randint(0, 2)) if rng.random() < 0.2 else None
             level = rng.choice([0, 0, 1, 2])
             ids += [job.id for job in store.jobs.create([of(f"AKID{weight}", weight, level=level, hop=hop)])]
-        elif what < 0.7 and (job := store.jobs.claim("w", [0, 1, 2])) is not None:
+        elif what < 0.7 and (job := store.attempts.claim("w", [0, 1, 2])) is not None:
             running.append(job)
         elif what < 0.8 and running:
-            store.jobs.release(running.pop(), delay_s=rng.choice([0, 5]))
+            store.attempts.release(running.pop(), delay_s=rng.choice([0, 5]))
         elif what < 0.9 and ids:
             job = store.jobs.find(ids.pop(rng.randrange(len(ids))))
             if job.state is State.SUBMITTED:
@@ -141,9 +141,9 @@ def test_positions_hold_whatever_happens_to_jobs(make: Make, clock: FixedClock) 
     store.jobs.promote()
     expected = positions(store)
     assert len(expected) > 20
-    claimed = [store.jobs.claim("w", [0, 1, 2]).id for _ in expected]
+    claimed = [store.attempts.claim("w", [0, 1, 2]).id for _ in expected]
     assert {job_id: number for number, job_id in enumerate(claimed, 1)} == expected
-    assert store.jobs.claim("w", [0, 1, 2]) is None
+    assert store.attempts.claim("w", [0, 1, 2]) is None
 
 
 def test_a_share_has_another_weight_for_a_time(make: Make, clock: FixedClock) -> None:
@@ -180,12 +180,12 @@ def test_a_level_above_may_take_every_slot(make: Make) -> None:
     store = make(queue_max_concurrent=4)
     store.jobs.create([spec(level=2) for _ in range(3)])
     store.queues.update(TENANT, queue_id(store), reserved=Reserved(0, 2))
-    taken = [store.jobs.claim("w", [2]) for _ in range(3)]
+    taken = [store.attempts.claim("w", [2]) for _ in range(3)]
     store.jobs.create([spec() for _ in range(3)])
     assert [0] == [claimed.level for claimed in claims(store, 3)]
-    store.jobs.succeed(taken.pop(), DONE)
+    store.attempts.succeed(taken.pop(), DONE)
     assert [0] == [claimed.level for claimed in claims(store, 3)]
-    store.jobs.succeed(taken.pop(), DONE)
+    store.attempts.succeed(taken.pop(), DONE)
     assert [] == claims(store, 3)
 
 
@@ -270,13 +270,13 @@ def test_a_job_that_runs_keeps_its_level(make: Make, clock: FixedClock) -> None:
     """A wait that ends while the job runs changes nothing, also after a release."""
     store = make()
     (job,) = store.jobs.create([spec(hop=Hop(10, 2))])
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     clock.advance(11)
     store.jobs.promote()
-    store.jobs.release(held)
+    store.attempts.release(held)
     store.jobs.promote()
     assert 0 == store.jobs.find(job.id).spec.level
-    assert store.jobs.claim("w", [0]) is not None
+    assert store.attempts.claim("w", [0]) is not None
 
 
 def test_the_wait_begins_when_a_job_may_start(make: Make, clock: FixedClock) -> None:
@@ -291,4 +291,4 @@ def test_the_wait_begins_when_a_job_may_start(make: Make, clock: FixedClock) -> 
     store.jobs.promote()
     assert (1, State.PAUSE) == ((found := store.jobs.find(job.id)).spec.level, found.state)
     store.queues.update(TENANT, queue_id(store), state=QueueState.ACTIVE)
-    assert store.jobs.claim("w", [1]) is not None
+    assert store.attempts.claim("w", [1]) is not None

@@ -28,18 +28,18 @@ def client(valkey: redis.Redis, valkey_server: ValkeyServer) -> Iterator[redis.R
 
 def reclaim(store: RedisStore) -> Job | None:
     """Reclaim the job whose lease is over."""
-    (job_id,) = store.jobs.expired()
-    return store.jobs.reclaim(job_id, "sweeper")
+    (job_id,) = store.attempts.expired()
+    return store.attempts.reclaim(job_id, "sweeper")
 
 
-@pytest.mark.parametrize("give", [lambda store: store.jobs.claim("w", [0]), reclaim])
+@pytest.mark.parametrize("give", [lambda store: store.attempts.claim("w", [0]), reclaim])
 def test_a_lost_token_is_not_given_again(client: redis.Redis, give: Callable[[RedisStore], Job]) -> None:
     """The claim after one that the server lost has another token; the lost attempt can write nothing."""
     clock = FixedClock()
     store = RedisStore(client, clock=clock)
     store.jobs.create([spec()])
     if give is reclaim:
-        store.jobs.claim("w", [0])
+        store.attempts.claim("w", [0])
         clock.advance(60)
     before = dump(client)
     lost = give(store)
@@ -52,8 +52,8 @@ def test_a_lost_token_is_not_given_again(client: redis.Redis, give: Callable[[Re
     assert lost.id == held.id
     assert lost.token < held.token
     with pytest.raises(LeaseLost):
-        store.jobs.succeed(lost, DONE)
-    store.jobs.succeed(held, DONE)
+        store.attempts.succeed(lost, DONE)
+    store.attempts.succeed(held, DONE)
 
 
 def test_tokens_are_made_in_one_place() -> None:

@@ -78,7 +78,7 @@ def test_answered_jobs_survive_a_kill(server: ValkeyServer, store: Store) -> Non
     """Whatever was answered before a kill -9 of the server is there after its restart, and runs on."""
     for _ in range(5):
         ids = [submit(store).id for _ in range(50)]
-        claimed = store.jobs.claim("w", LEVELS)
+        claimed = store.attempts.claim("w", LEVELS)
         assert claimed is not None
         server.kill()
         with pytest.raises(StoreUnavailable):
@@ -86,8 +86,8 @@ def test_answered_jobs_survive_a_kill(server: ValkeyServer, store: Store) -> Non
         server.start()
         found = store.jobs.get(TENANT, ids)
         assert ids == [job and job.id for job in found]
-        assert not store.jobs.heartbeat(claimed.id, claimed.token, 50)
-        store.jobs.succeed(claimed, DONE)
+        assert not store.attempts.heartbeat(claimed.id, claimed.token, 50)
+        store.attempts.succeed(claimed, DONE)
 
 
 def test_a_cut_connection_is_made_again_unnoticed(server: ValkeyServer, store: Store) -> None:
@@ -117,7 +117,7 @@ def test_a_full_server_refuses_the_new_and_lets_the_old_end(server: ValkeyServer
     """At maxmemory nothing new is stored, not even in part; what runs goes on, ends, and makes room."""
     for _ in range(20):
         submit(store)
-    running = store.jobs.claim("w", LEVELS)
+    running = store.attempts.claim("w", LEVELS)
     assert running is not None
     client = admin(server)
     before = set(client.scan_iter("*"))
@@ -125,12 +125,12 @@ def test_a_full_server_refuses_the_new_and_lets_the_old_end(server: ValkeyServer
     with pytest.raises(StoreUnavailable):
         store.jobs.create([spec(), spec()])
     assert before == set(client.scan_iter("*"))
-    assert not store.jobs.heartbeat(running.id, running.token, 80, "cpu")
-    store.jobs.register_uploads(running.id, running.token, [{"upload_id": "u"}])
-    store.jobs.succeed(running, DONE)
-    again = store.jobs.claim("w", LEVELS)
+    assert not store.attempts.heartbeat(running.id, running.token, 80, "cpu")
+    store.attempts.register_uploads(running.id, running.token, [{"upload_id": "u"}])
+    store.attempts.succeed(running, DONE)
+    again = store.attempts.claim("w", LEVELS)
     assert again is not None
-    store.jobs.release(again, delay_s=1)
+    store.attempts.release(again, delay_s=1)
     store.jobs.cancel(TENANT, [again.id])
     client.config_set("maxmemory", "0")
     submit(store)

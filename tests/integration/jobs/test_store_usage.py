@@ -14,11 +14,11 @@ DONE = Result((OutputFile(Track.VOICE, "v.wav", "0" * 32, 700),), {}, audio_s=20
 
 def run(store: Store, clock, seconds: float, device: str = "cpu") -> None:
     """Let the best waiting job succeed after some time."""
-    held = store.jobs.claim("w", [0])
-    store.jobs.heartbeat(held.id, held.token, 50, device)
+    held = store.attempts.claim("w", [0])
+    store.attempts.heartbeat(held.id, held.token, 50, device)
     clock.advance(seconds)
-    store.jobs.succeed(held, DONE)
-    store.jobs.succeed(held, DONE)  # repeated after a lost answer
+    store.attempts.succeed(held, DONE)
+    store.attempts.succeed(held, DONE)  # repeated after a lost answer
 
 
 def test_jobs_are_summed_by_credential_and_day(store, clock):
@@ -28,9 +28,9 @@ def test_jobs_are_summed_by_credential_and_day(store, clock):
     store.jobs.create([spec(credential="b|x")])
     run(store, clock, 10)
     run(store, clock, 5, "cuda")
-    held = store.jobs.claim("w", [0])
+    held = store.attempts.claim("w", [0])
     clock.advance(2)
-    store.jobs.fail(held, "AudioDamaged", "It is.")
+    store.attempts.fail(held, "AudioDamaged", "It is.")
     first, second = store.usage.read(TENANT, today, today)
     assert Usage(today, "b|x", jobs=1) == second
     assert ("a", 3, 2, 1) == (first.credential, first.jobs, first.succeeded, first.failed)

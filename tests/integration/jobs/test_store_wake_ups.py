@@ -20,7 +20,7 @@ from tests.integration.jobs.contract import DONE, OTHER, SECOND, TENANT, Make, s
 
 def running(store: Store, **changes) -> Job:
     store.jobs.create([spec(level=2, **changes)])
-    job = store.jobs.claim("w", [2])
+    job = store.attempts.claim("w", [2])
     assert job is not None
     return job
 
@@ -46,7 +46,7 @@ def test_the_end_of_a_job_wakes_one_worker(
     job = running(store)
     ids = waiting(store, *levels)
     wake_ups.clear()
-    store.jobs.succeed(job, DONE)
+    store.attempts.succeed(job, DONE)
     assert expected == woken(ids, wake_ups)
 
 
@@ -100,7 +100,7 @@ def test_a_job_may_start_at_the_time_it_names(
     """One whose time is now waits for nothing; one whose time is a microsecond later does."""
     jobs = store.jobs.create([spec(not_before=clock()), spec(not_before=clock() + 1)])
     assert [0] == woken([job.id for job in jobs], wake_ups)
-    claims = [store.jobs.claim("w", [0]) for _ in range(2)]
+    claims = [store.attempts.claim("w", [0]) for _ in range(2)]
     assert [jobs[0].id, None] == [job and job.id for job in claims]
 
 
@@ -109,12 +109,12 @@ def test_a_job_that_waits_for_an_equal_one_gives_its_place_away(make: Make, wake
     store = make(queue_max_concurrent=5)
     first, second = running(store), running(store)
     ids = waiting(store, 2, 2)
-    store.jobs.reuse(first.id, first.token, "d" * 64)
+    store.attempts.reuse(first.id, first.token, "d" * 64)
     wake_ups.clear()
-    assert store.jobs.reuse(second.id, second.token, "d" * 64).waits
+    assert store.attempts.reuse(second.id, second.token, "d" * 64).waits
     assert [0] == woken(ids, wake_ups)
     wake_ups.clear()
-    store.jobs.release(first, delay_s=60)
+    store.attempts.release(first, delay_s=60)
     assert second.id in {each.job_id for each in wake_ups}
 
 
@@ -124,7 +124,7 @@ def test_a_job_that_stands_apart_wakes_one_worker(store: Store, wake_ups: list[W
     music = replace(spec(), separate=replace(spec().separate, audio_mode=AudioMode.MUSIC_MODE))
     ids = [store.jobs.create([each])[0].id for each in (music, music, spec())]
     wake_ups.clear()
-    claimed = store.jobs.claim("w", [0], {"AudioAndBackground"})
+    claimed = store.attempts.claim("w", [0], {"AudioAndBackground"})
     assert claimed is not None
     assert ids[2] == claimed.id
     assert [0, 0] == woken(ids, wake_ups)
@@ -171,11 +171,11 @@ def test_the_end_of_a_limited_job_wakes_a_worker_for_the_next(
         return replace(plain, separate=replace(plain.separate, model="htdemucs"))
 
     store.jobs.create([heavy(TENANT, 2)])
-    job = store.jobs.claim("w", [2], {"htdemucs"})
+    job = store.attempts.claim("w", [2], {"htdemucs"})
     assert job is not None
     ids = [store.jobs.create([heavy(tenant, level)])[0].id for _ in range(2)]
     wake_ups.clear()
-    store.jobs.succeed(job, DONE)
+    store.attempts.succeed(job, DONE)
     assert {0} == {*woken(ids, wake_ups)}
 
 
@@ -186,16 +186,16 @@ def test_the_end_of_a_job_wakes_workers_for_those_that_wait_for_it(
     """As many as may start, each once, at each of their levels."""
     store = make(queue_max_concurrent=9)
     leader = running(store)
-    store.jobs.reuse(leader.id, leader.token, "d" * 64)
+    store.attempts.reuse(leader.id, leader.token, "d" * 64)
     ids = waiting(store, 0, 0, 1, 1, 1)
     for _ in ids:
-        job = store.jobs.claim("w", [0, 1])
+        job = store.attempts.claim("w", [0, 1])
         assert job is not None
-        assert store.jobs.reuse(job.id, job.token, "d" * 64).waits
+        assert store.attempts.reuse(job.id, job.token, "d" * 64).waits
     store.queues.update(TENANT, leader.spec.queue_id, max_concurrent=room)
     waiting(store, 0, 1)  # behind them
     wake_ups.clear()
-    store.jobs.succeed(leader, DONE)
+    store.attempts.succeed(leader, DONE)
     assert [0] == [*store.statistics.of_tenant(TENANT).later.values()]
     levels = {0: [0, 1], 1: [2, 3, 4]}
     expected = {level: numbers[:room] for level, numbers in levels.items()}

@@ -14,9 +14,9 @@ def test_waveforms_are_kept_and_dropped_with_the_job(store: Store, clock: FixedC
     """The tenant's finished job has its waveforms until it is pruned; another tenant has no such job."""
     (job,) = store.jobs.create([spec()])
     assert store.jobs.waveforms(TENANT, job.id) == ()
-    claimed = store.jobs.claim("w", [0])
+    claimed = store.attempts.claim("w", [0])
     assert claimed is not None
-    store.jobs.succeed(claimed, DONE, _DRAWN)
+    store.attempts.succeed(claimed, DONE, _DRAWN)
     assert store.jobs.waveforms(TENANT, job.id) == _DRAWN
     assert store.jobs.waveforms(OTHER, job.id) is None
     clock.advance(91 * 86_400)

@@ -179,7 +179,7 @@ def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest
     store.queues.update(tenants[0], paused, state=QueueState.PAUSED)
     for tenant in tenants[:2]:
         store.jobs.create([JobSpec(tenant, "a", VoiceSeparate(AudioMode.IS_AUDIO), Output("r", "b"))] * 9)
-    assert store.jobs.claim("test", (0, 1, 2)) is not None
+    assert store.attempts.claim("test", (0, 1, 2)) is not None
     separate = VoiceSeparate(AudioMode.IS_AUDIO, model="htdemucs")
     store.jobs.create([JobSpec(tenants[2], "a", separate, Output("r", "b"))])
     ran = CliRunner().invoke(main, ["doctor", "capacity", "--json"])

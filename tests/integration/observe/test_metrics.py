@@ -176,7 +176,7 @@ def test_paused_running_and_waiting_jobs_are_reported_separately(store):
     submit(store, 2)
     (queue,) = store.queues.search(Tenant("b1-1250000000", "ap-chongqing"), QueueFilter()).items
     store.queues.update(queue.tenant, queue.id, state=QueueState.PAUSED)
-    assert store.jobs.claim("w", (0,)) is not None
+    assert store.attempts.claim("w", (0,)) is not None
     values = {(s.name, *s.labels.values()): s.value for s in collected(store, 10)}
     assert 1 == values["stemline_jobs", "Pause"]
     assert 1 == values["stemline_jobs", "Submitted"]

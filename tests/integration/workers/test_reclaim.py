@@ -37,14 +37,14 @@ def test_a_dead_attempt_leaves_nothing_and_can_add_nothing(s3: S3, tmp_path: Pat
     tenant = Tenant(s3.bucket, s3.region)
     output = Output(s3.region, s3.bucket, object=KEYS[1], au_object=KEYS[0])
     store.jobs.create([replace(job_spec(), tenant=tenant, queue_id="", output=output)])
-    job = store.jobs.claim("w", (2, 1, 0))
+    job = store.attempts.claim("w", (2, 1, 0))
     assert job is not None
     (stem := tmp_path / "stem").write_bytes(b"la la")
     uploads: list[Upload] = []
 
     def register(upload: Upload) -> None:
         uploads.append(upload)
-        store.jobs.register_uploads(job.id, job.token, [each.to_json() for each in uploads])
+        store.attempts.register_uploads(job.id, job.token, [each.to_json() for each in uploads])
 
     for key in KEYS:
         names: Any = {"job_id": job.id, "token": job.token, "content_type": "audio/mpeg"}
@@ -82,13 +82,13 @@ def test_a_bucket_that_does_not_let_go_is_cleaned_up_later(s3: S3, tmp_path: Pat
     store = InMemoryStore(StoreOptions(), clock=clock)
     tenant, output = Tenant(s3.bucket, s3.region), Output(s3.region, s3.bucket, au_object=KEYS[0])
     store.jobs.create([replace(job_spec(), tenant=tenant, queue_id="", output=output)])
-    job = store.jobs.claim("w", (2, 1, 0))
+    job = store.attempts.claim("w", (2, 1, 0))
     assert job is not None
     (stem := tmp_path / "stem").write_bytes(b"la la")
     names: Any = {"job_id": job.id, "token": job.token, "content_type": "audio/mpeg"}
     upload = buckets.stems.stage(s3.region, s3.bucket, KEYS[0], stem, **names)
     buckets.stems.complete(upload, expires_at=lambda: time.time() + 120)
-    store.jobs.register_uploads(job.id, job.token, [upload.to_json()])
+    store.attempts.register_uploads(job.id, job.token, [upload.to_json()])
     store.jobs.cancel(tenant, [job.id])
     clock.advance(60)
     broker: Any = Broker()

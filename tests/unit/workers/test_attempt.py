@@ -26,7 +26,7 @@ def test_success(make):
     bench = make()
     assert AttemptResult(Outcome.SUCCESS) == bench.run()
     assert ["open", "open", "download", "send", "send", "complete", "complete"] == bench.buckets.names()
-    (_, result, _), _ = bench.jobs.arguments("succeed")
+    (_, result, _), _ = bench.store.arguments("succeed")
     assert ["out/voice.mp3", "out/bg.mp3"] == [file.key for file in result.files]
     assert ["job_started"] == bench.events.names()
 
@@ -73,7 +73,7 @@ def test_each_track_is_its_own_instrument(make, mode):
     (_, _, outputs), _ = bench.engine.arguments("separate_file")
     sent = {args[0].key: args[1] for name, args, _ in bench.buckets.calls if name == "send"}
     assert {names[track]: outputs[name].path for track, name in wanted.items()} == sent
-    (_, result, _), _ = bench.jobs.arguments("succeed")
+    (_, result, _), _ = bench.store.arguments("succeed")
     assert [(track, names[track], md5_of(name), 1000 * len(name)) for track, name in wanted.items()] == [
         (file.track, file.key, file.md5, file.size) for file in result.files
     ]
@@ -144,7 +144,7 @@ def test_uploads_are_on_record_before_anything_is_sent(make):
     bench = make()
     bench.job = replace(bench.job, token=5)
     bench.run()
-    known = [args for name, args, _ in bench.jobs.calls if name == "register_uploads"]
+    known = [args for name, args, _ in bench.store.calls if name == "register_uploads"]
     keys = ["out/voice.mp3", "out/bg.mp3"]
     assert [(JOB_ID, 5, keys[:1]), (JOB_ID, 5, keys)] == [
         (job_id, token, [each["key"] for each in uploads]) for job_id, token, uploads in known
@@ -205,7 +205,7 @@ def test_what_was_measured_is_on_record(make):
 
     bench.engine.results["separate_file"] = measured
     bench.run()
-    (_, result, waveforms), _ = bench.jobs.arguments("succeed")
+    (_, result, waveforms), _ = bench.store.arguments("succeed")
     assert [(-6.0, 6), (-13.0, 13)] == [(each.levels.peak_db, each.levels.clipped) for each in result.files]
     assert [(-3.0, ""), (None, "silent")] == [(f.levels.share_db, f.levels.doubt) for f in result.files]
     assert (-120.5, -23.0) == (result.null_test_db, result.residual_db)

@@ -50,7 +50,7 @@ def test_a_postponed_attempt_leaves_nothing(make):
     bench.buckets.errors["complete"] = [None, TargetUnavailable()]
     assert Outcome.POSTPONED == bench.run().outcome
     assert ["out/voice.mp3", "out/bg.mp3"] == bench.cleaned_up()
-    assert "release" == bench.jobs.names()[-1]
+    assert "release" == bench.store.names()[-1]
 
 
 def test_a_shutdown_releases_the_job(make):
@@ -64,7 +64,7 @@ def test_a_shutdown_releases_the_job(make):
 
     bench.engine.results["separate_file"] = stop
     assert Outcome.RELEASED == bench.run().outcome
-    assert ((bench.job,), {"leftovers": []}) == bench.jobs.arguments("release")
+    assert ((bench.job,), {"leftovers": []}) == bench.store.arguments("release")
 
 
 def test_the_time_limit_fails_the_job(make):
@@ -100,7 +100,7 @@ def test_the_timeout_of_a_job_fails_it_with_its_own_code(make):
 def test_a_cancel_stops_the_attempt(make):
     """A cancel that a heartbeat reports stops the separation, and is confirmed after the cleanup."""
     bench = make()
-    bench.jobs.results["heartbeat"] = lambda *_, **__: True
+    bench.store.results["heartbeat"] = lambda *_, **__: True
 
     def work(*_: Any, cancelled: Callable[[], bool], **__: Any) -> Report:
         deadline = time.monotonic() + 60
@@ -111,29 +111,29 @@ def test_a_cancel_stops_the_attempt(make):
 
     bench.engine.results["separate_file"] = work
     assert AttemptResult(Outcome.CANCELLED) == bench.run()
-    assert "confirm_cancel" == bench.jobs.names()[-1]
+    assert "confirm_cancel" == bench.store.names()[-1]
 
 
 @pytest.mark.parametrize("write", ["succeed", "fail", "release"])
 def test_a_cancel_takes_precedence(make, write):
     """A cancel that comes before the end is recorded turns success, failure and release into Cancel."""
     bench = make()
-    bench.jobs.errors[write] = [CancelAsked()]
+    bench.store.errors[write] = [CancelAsked()]
     if write != "succeed":
         bench.buckets.errors["complete"] = [SourceNotFound() if write == "fail" else TargetUnavailable()]
     assert AttemptResult(Outcome.CANCELLED) == bench.run()
     assert ["out/voice.mp3", "out/bg.mp3"] == bench.cleaned_up()
-    assert "confirm_cancel" == bench.jobs.names()[-1]
+    assert "confirm_cancel" == bench.store.names()[-1]
 
 
 @pytest.mark.parametrize("where", ["register_uploads", "complete", "succeed"])
 def test_a_lost_lease_ends_the_attempt_without_a_trace(make, where):
     """An attempt that has lost its lease neither deletes anything nor writes to the record."""
     bench = make()
-    (bench.buckets if where == "complete" else bench.jobs).errors[where] = [LeaseLost()]
+    (bench.buckets if where == "complete" else bench.store).errors[where] = [LeaseLost()]
     assert AttemptResult(Outcome.SUPERSEDED) == bench.run()
     assert [] == bench.cleaned_up()
-    assert not {"fail", "release", "confirm_cancel"} & {*bench.jobs.names()}
+    assert not {"fail", "release", "confirm_cancel"} & {*bench.store.names()}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_a_bucket_does_not_let_go_is_recorded_with_the_end(make, error, out
     bench = make()
     bench.buckets.errors |= {"complete": [error], "abort": [TargetUnavailable("no bucket")]}
     assert outcome == bench.run().outcome
-    left = bench.jobs.arguments(recorded)[1]["leftovers"]
+    left = bench.store.arguments(recorded)[1]["leftovers"]
     assert ["out/voice.mp3"] == [each["key"] for each in left]
     assert ["out/bg.mp3"] == [args[2] for name, args, _ in bench.buckets.calls if name == "delete_own"]
 
@@ -157,16 +157,16 @@ def test_what_a_bucket_does_not_let_go_is_recorded_with_the_end(make, error, out
 def test_the_end_waits_for_the_store(make):
     """While the store is unavailable the end of a job is written again until it is stored."""
     bench = make()
-    bench.jobs.errors["succeed"] = [StoreUnavailable(), StoreUnavailable()]
+    bench.store.errors["succeed"] = [StoreUnavailable(), StoreUnavailable()]
     assert Outcome.SUCCESS == bench.run().outcome
-    assert 3 == bench.jobs.names().count("succeed")
+    assert 3 == bench.store.names().count("succeed")
 
 
 def test_a_store_that_stays_unavailable_costs_the_lease(make, monkeypatch):
     """When the store stays unavailable for too long the attempt gives up its job."""
     monkeypatch.setattr(store_retry, "LIMIT_S", 0.05)
     bench = make()
-    bench.jobs.errors["succeed"] = [StoreUnavailable() for _ in range(1000)]
+    bench.store.errors["succeed"] = [StoreUnavailable() for _ in range(1000)]
     assert Outcome.SUPERSEDED == bench.run().outcome
 
 

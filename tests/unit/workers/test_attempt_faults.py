@@ -48,7 +48,7 @@ def test_a_final_error_fails_the_job(make, error, code):
     part = bench.buckets if isinstance(error, SourceNotFound) else bench.engine
     part.errors["download" if part is bench.buckets else "separate_file"] = [error]
     assert AttemptResult(Outcome.FAILED, code, error.message) == bench.run()
-    assert ((bench.job, code, error.message), {"leftovers": []}) == bench.jobs.arguments("fail")
+    assert ((bench.job, code, error.message), {"leftovers": []}) == bench.store.arguments("fail")
 
 
 def test_an_unavailable_source_postpones_the_job(make):
@@ -57,7 +57,7 @@ def test_an_unavailable_source_postpones_the_job(make):
     bench.buckets.errors["download"] = [SourceUnavailable("gone for now")]
     assert AttemptResult(Outcome.POSTPONED, "ResourceDownloadFailed", "gone for now") == bench.run()
     expected = {"delay_s": 7, "counts": False, "reason": "gone for now", "leftovers": []}
-    assert ((bench.job,), expected) == bench.jobs.arguments("release")
+    assert ((bench.job,), expected) == bench.store.arguments("release")
 
 
 def test_after_the_retry_window_attempts_count_and_end(make):
@@ -65,7 +65,7 @@ def test_after_the_retry_window_attempts_count_and_end(make):
     bench = make(retry_window_hours=0, max_attempts=2)
     bench.buckets.errors["download"] = [SourceUnavailable("gone")]
     assert Outcome.POSTPONED == bench.run().outcome
-    assert bench.jobs.arguments("release")[1]["counts"]
+    assert bench.store.arguments("release")[1]["counts"]
     last = make(retry_window_hours=0, max_attempts=1)
     last.buckets.errors["download"] = [SourceUnavailable("gone")]
     assert AttemptResult(Outcome.FAILED, "InternalError", "gone") == last.run()
@@ -78,7 +78,7 @@ def test_a_lost_decoding_server_costs_an_attempt(make):
         bench.job = replace(bench.job, attempt=attempt)
         bench.engine.errors["separate_file"] = [DecoderLost()]
         assert outcome == bench.run().outcome
-    assert "DecoderCrashed" == bench.jobs.arguments("fail")[0][1]
+    assert "DecoderCrashed" == bench.store.arguments("fail")[0][1]
     bench = make()
     bench.engine.errors["separate_file"] = [DecoderCrashed()]
     assert Outcome.FAILED == bench.run().outcome
@@ -127,7 +127,7 @@ def test_what_the_worker_lacks_puts_the_job_off_before_anything_is_fetched(make,
     bench.context.engine = fake.engine
     assert AttemptResult(Outcome.POSTPONED, failure_code(error), error.message) == bench.run()
     assert [] == bench.buckets.names()
-    assert error.message == bench.jobs.arguments("release")[1]["reason"]
+    assert error.message == bench.store.arguments("release")[1]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_what_is_not_the_jobs_fault_puts_it_off_with_a_code(make, error, code, a
     assert ("warning", code) == next(
         (line["log_level"], line["code"]) for line in lines if line["event"] == "attempt.postponed"
     )
-    assert error.message == bench.jobs.arguments("release")[1]["reason"]
+    assert error.message == bench.store.arguments("release")[1]["reason"]
     assert code in POSTPONED_CODES
     last = make(max_attempts=1, retry_window_hours=0)
     last.buckets.errors["download"] = [error]
@@ -204,5 +204,5 @@ def test_each_time_a_job_is_put_off_it_waits_longer(make):
         bench.job = replace(bench.job, claims=claims)
         bench.buckets.errors["download"] = [SourceUnavailable()]
         bench.run()
-        delays.append(bench.jobs.arguments("release")[1]["delay_s"])
+        delays.append(bench.store.arguments("release")[1]["delay_s"])
     assert [15, 30, 60, 100, 100, 100] == delays

@@ -80,7 +80,9 @@ class Worker:
             shutdown=Shutdown(),
             settings=Settings(),
             serves=lambda: COMMON,
-            store=SimpleNamespace(jobs=self.store.jobs, outbox=SimpleNamespace(for_job=self._for_job)),
+            store=SimpleNamespace(
+                attempts=self.store.attempts, outbox=SimpleNamespace(for_job=self._for_job)
+            ),
             metrics=self.metrics,
             tracer=self.spans,
             events=self.events,
@@ -146,7 +148,7 @@ def test_the_wait_is_recorded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A later attempt at the same job adds a span for itself alone."""
     worker = Worker(monkeypatch, RESULT)
     separate.separate(worker.context, "w", wake_up_level=1)
-    worker.store.jobs.release(worker.seen["job"])
+    worker.store.attempts.release(worker.seen["job"])
     separate.separate(worker.context, "w", wake_up_level=1)
     assert (1, 2) == (len(worker.spans.recorded), len(worker.spans.opened))
 
@@ -303,7 +305,7 @@ def test_an_attempt_that_waits_for_an_equal_job_says_so(make: Any, monkeypatch: 
     assert AttemptResult(Outcome.RELEASED, message=reason) == result
     waits = {"event": "attempt.waits", "log_level": "info", "reason": reason}
     assert [waits] == lines_of(lines, "attempt.")
-    assert [] == bench.jobs.names()
+    assert [] == bench.store.names()
 
 
 @pytest.mark.parametrize("drawn", [("waveforms",), None])
@@ -318,13 +320,13 @@ def test_copied_stems_are_recorded_with_their_waveforms(
         reuse, "copied", lambda work, digest: copy if (work.job, digest) == (bench.job, "digest") else None
     )
     monkeypatch.setattr(stages, "publish", lambda work: published.append(work.job))
-    bench.jobs.results["waveforms"] = lambda tenant, job_id: (
+    bench.store.results["waveforms"] = lambda tenant, job_id: (
         drawn if (tenant, job_id) == (bench.job.spec.tenant, copy.reused) else "of another"
     )
     assert AttemptResult(Outcome.SUCCESS) == bench.run()
     assert [bench.job] == published
     assert [] == bench.engine.names()
-    assert ((bench.job, copy, drawn or ()), {"digest": "digest"}) == bench.jobs.arguments("succeed")
+    assert ((bench.job, copy, drawn or ()), {"digest": "digest"}) == bench.store.arguments("succeed")
 
 
 @pytest.mark.parametrize(
@@ -339,5 +341,5 @@ def test_stems_of_a_source_that_was_replaced_are_not_reused(
     monkeypatch.setattr(reuse, "digest_of", lambda work: next(found) if work.job is bench.job else "none")
     monkeypatch.setattr(reuse, "copied", lambda *_: None)
     assert Outcome.SUCCESS == bench.run().outcome
-    (job, *_), options = bench.jobs.arguments("succeed")
+    (job, *_), options = bench.store.arguments("succeed")
     assert (bench.job, kept) == (job, options["digest"])

@@ -54,7 +54,7 @@ class Bench:
         )
         job = Job("j1", job_spec(), State.RUNNING, created=0, token=7)
         context: Any = SimpleNamespace(
-            store=SimpleNamespace(jobs=self),
+            store=SimpleNamespace(attempts=self),
             settings=settings,
             metrics=self.metrics,
             shutdown=self.shutdown,
@@ -106,7 +106,7 @@ def test_a_heartbeat_renews_the_lease_from_when_it_was_sent(bench: Bench) -> Non
         bench.time.passed = 17.0
         return Bench.heartbeat(bench, *arguments, remaining_s=remaining_s)
 
-    bench.keeper._store = SimpleNamespace(jobs=SimpleNamespace(heartbeat=answer_late))
+    bench.keeper._store = SimpleNamespace(attempts=SimpleNamespace(heartbeat=answer_late))
     bench.keeper._send_heartbeat()
     assert [("j1", 7, 40, "cpu", "decode", None)] == bench.heartbeats
     assert START + 15 + LEASE_S == bench.keeper.expires_at()
@@ -144,7 +144,7 @@ def test_a_new_stage_is_reported_at_once(bench: Bench) -> None:
 
 def test_a_cancelled_job_stops(bench: Bench) -> None:
     """A heartbeat that reports a cancel gives the reason to stop, and the lease stays valid."""
-    bench.keeper._store = SimpleNamespace(jobs=SimpleNamespace(heartbeat=lambda *_, **__: True))
+    bench.keeper._store = SimpleNamespace(attempts=SimpleNamespace(heartbeat=lambda *_, **__: True))
     bench.keeper._send_heartbeat()
     assert bench.keeper.should_stop()
     assert StopReason.CANCELLED == bench.keeper.stop_reason

@@ -26,8 +26,8 @@ from stemline.workers.shutdown import Shutdown
 
 def context(shutdown: Shutdown, claims: list[str]) -> Any:
     """A worker's context whose store has no waiting job, and records claims."""
-    jobs = SimpleNamespace(claim=lambda worker, levels, serves: claims.append(worker))
-    store = SimpleNamespace(jobs=jobs)
+    attempts = SimpleNamespace(claim=lambda worker, levels, serves: claims.append(worker))
+    store = SimpleNamespace(attempts=attempts)
     return SimpleNamespace(shutdown=shutdown, store=store, settings=Settings(), serves=lambda: COMMON)
 
 
@@ -69,7 +69,7 @@ def test_a_worker_claims_only_jobs_of_its_levels_and_models():
     made = context(Shutdown(), [])
     made.settings = Settings(worker_levels=(2, 1))
     made.serves = lambda: ("htdemucs",)
-    made.store.jobs.claim = lambda worker, levels, serves: asked.append((levels, serves))
+    made.store.attempts.claim = lambda worker, levels, serves: asked.append((levels, serves))
     assert separate.separate(made, "w", wake_up_level=1) is None
     assert [((2, 1), ("htdemucs",))] == asked
 
@@ -96,7 +96,7 @@ def test_the_callback_of_a_job_is_asked_for_at_once(monkeypatch, status, sent):
         settings=Settings(),
         serves=lambda: COMMON,
         store=SimpleNamespace(
-            jobs=store.jobs,
+            attempts=store.attempts,
             outbox=SimpleNamespace(for_job=lambda _: status and SimpleNamespace(id="d1", status=status)),
         ),
         metrics=WorkerMetrics(),

@@ -102,7 +102,7 @@ def test_the_result_has_what_was_separated(make: Any) -> None:
 
     bench.engine.results["separate_file"] = done
     bench.run()
-    (_, result, _), _ = bench.jobs.arguments("succeed")
+    (_, result, _), _ = bench.store.arguments("succeed")
     assert (12.5, 4_321, "2stems") == (result.audio_s, result.source_bytes, result.model)
     assert [""] * 2 == [file.levels.doubt for file in result.files]
 

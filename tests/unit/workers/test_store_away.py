@@ -20,12 +20,12 @@ ORIGIN = finished_job("j" + "2" * 32)
 
 def separated(bench: Bench) -> None:
     """No equal job is known."""
-    bench.jobs.results["reuse"] = lambda *_, **__: Reuse()
+    bench.store.results["reuse"] = lambda *_, **__: Reuse()
 
 
 def copied(bench: Bench) -> None:
     """The stems of an equal job are there."""
-    bench.jobs.results |= {
+    bench.store.results |= {
         "reuse": lambda *_, **__: Reuse(done=ORIGIN.id),
         "find": lambda _: ORIGIN,
         "waveforms": lambda *_: (),
@@ -70,7 +70,7 @@ def test_every_call_is_repeated(make, monkeypatch: pytest.MonkeyPatch, way: str)
     for refused in ("", *sorted(calls)):
         bench = make()
         prepare(bench)
-        bench.jobs.errors[refused] = [StoreUnavailable()]
+        bench.store.errors[refused] = [StoreUnavailable()]
         assert outcome == bench.run().outcome, refused
-        assert calls == set(bench.jobs.names()), refused
-        assert [] == bench.jobs.errors[refused] or not refused
+        assert calls == set(bench.store.names()), refused
+        assert [] == bench.store.errors[refused] or not refused

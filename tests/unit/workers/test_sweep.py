@@ -110,7 +110,7 @@ class Bench:
         output = Output(tenant.region, bucket, au_object="out/a")
         spec = replace(job_spec(), tenant=tenant, queue_id="", output=output, **changes)
         self.store.jobs.create([spec])
-        job = self.store.jobs.claim("w", LEVELS)
+        job = self.store.attempts.claim("w", LEVELS)
         assert job is not None
         self.register(job, "out/a")
         return job
@@ -122,7 +122,7 @@ class Bench:
             Upload(output.region, output.bucket, key, f"id of {key}", job.id, job.token, 1, "")
             for key in keys
         ]
-        self.store.jobs.register_uploads(job.id, job.token, [each.to_json() for each in uploads])
+        self.store.attempts.register_uploads(job.id, job.token, [each.to_json() for each in uploads])
 
     def expire(self) -> None:
         self.clock.advance(60)
@@ -171,17 +171,17 @@ def test_what_was_left_is_removed_when_the_bucket_lets_go() -> None:
     job = bench.dead_job("away-1250000000")
     bench.expire()
     bench.sweeper.sweep()
-    again = bench.store.jobs.claim("w", LEVELS)
+    again = bench.store.attempts.claim("w", LEVELS)
     assert again is not None
     bench.buckets.unavailable.clear()
     for _ in range(3):
         bench.clock.advance(15)
-        bench.store.jobs.heartbeat(job.id, again.token, 1)
+        bench.store.attempts.heartbeat(job.id, again.token, 1)
     bench.clock.advance(16)
-    bench.store.jobs.heartbeat(job.id, again.token, 1)
+    bench.store.attempts.heartbeat(job.id, again.token, 1)
     bench.sweeper.sweep()
     assert [] == bench.buckets.aborted
-    bench.store.jobs.fail(again, "InternalError", "no")
+    bench.store.attempts.fail(again, "InternalError", "no")
     bench.clock.advance(200)
     bench.sweeper.sweep()
     assert [("out/a", "id of out/a")] == bench.buckets.aborted
@@ -208,14 +208,14 @@ def test_a_record_of_a_newer_release_stops_no_sweep(monkeypatch: pytest.MonkeyPa
     bench = Bench()
     new, job = bench.dead_job("new-1250000000"), bench.dead_job("media-1250000000")
     bench.expire()
-    reclaim = bench.store.jobs.reclaim
+    reclaim = bench.store.attempts.reclaim
 
     def refuse(job_id: str, sweeper: str) -> Job | None:
         if job_id == new.id:
             raise RecordTooNew
         return reclaim(job_id, sweeper)
 
-    monkeypatch.setattr(bench.store.jobs, "reclaim", refuse)
+    monkeypatch.setattr(bench.store.attempts, "reclaim", refuse)
     bench.sweeper.reclaim_expired()
     assert {State.SUBMITTED} == bench.states([job])
 
@@ -240,7 +240,8 @@ def test_no_step_that_meets_a_newer_record_stops_the_others(
 
     names = ["promote", "startable", "prune", "expired"]
     for name in names:
-        monkeypatch.setattr(bench.store.jobs, name, called(name, getattr(bench.store.jobs, name)))
+        part = bench.store.attempts if name == "expired" else bench.store.jobs
+        monkeypatch.setattr(part, name, called(name, getattr(part, name)))
     bench.sweeper.sweep()
     assert names == list(dict.fromkeys(calls))
 
@@ -253,7 +254,7 @@ def test_reclaiming_ends_with_its_budget(monkeypatch: pytest.MonkeyPatch) -> Non
     bench.expire()
     monkeypatch.setattr(sweep, "RECLAIM_BUDGET_S", -1.0)
     bench.sweeper.reclaim_expired()
-    assert 3 == len(bench.store.jobs.expired())
+    assert 3 == len(bench.store.attempts.expired())
 
 
 def test_everything_past_its_retention_is_deleted_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +294,7 @@ def test_a_damaged_record_stops_nothing_else() -> None:
     """A job whose recorded upload cannot be read is left alone, and the jobs after it are reclaimed."""
     bench = Bench()
     damaged, whole = bench.dead_job("a-1"), bench.dead_job("b-1")
-    bench.store.jobs.register_uploads(damaged.id, damaged.token, [{"upload_id": "u"}])
+    bench.store.attempts.register_uploads(damaged.id, damaged.token, [{"upload_id": "u"}])
     bench.expire()
     with captured_logs() as lines:
         bench.sweeper.reclaim_expired()
@@ -315,7 +316,7 @@ def test_what_a_dead_attempt_registered_is_removed_before_the_next_one() -> None
     abort = bench.buckets.abort
 
     def looking(upload: Upload, **_: Any) -> None:
-        claimable.append(bench.store.jobs.claim("w", LEVELS))
+        claimable.append(bench.store.attempts.claim("w", LEVELS))
         abort(upload)
 
     bench.buckets.abort = looking  # type: ignore[method-assign]
@@ -325,7 +326,7 @@ def test_what_a_dead_attempt_registered_is_removed_before_the_next_one() -> None
     assert [(key, job.id) for key in keys] == [(key, job_id) for key, job_id, _ in bench.buckets.deleted]
     assert all(token > job.token for _, _, token in bench.buckets.deleted)
     assert [None] * len(keys) == claimable
-    again = bench.store.jobs.claim("w", LEVELS)
+    again = bench.store.attempts.claim("w", LEVELS)
     assert again is not None
     assert (job.id, 2, ()) == (again.id, again.attempt, tuple(again.uploads))
 
@@ -344,7 +345,7 @@ def test_the_last_attempt_is_cleaned_up_too() -> None:
     bench = Bench()
     jobs: list[Job] = []
     for _ in range(Settings().jobs.max_attempts):
-        job = bench.dead_job("media-1250000000") if not jobs else bench.store.jobs.claim("w", LEVELS)
+        job = bench.dead_job("media-1250000000") if not jobs else bench.store.attempts.claim("w", LEVELS)
         assert job is not None
         bench.register(job, f"out/{job.attempt}")
         jobs.append(job)
@@ -381,22 +382,22 @@ def test_a_sweep_makes_delayed_jobs_claimable() -> None:
     """A job that was put off can be claimed after its delay, and gets a wake-up."""
     bench = Bench()
     bench.store.jobs.create([replace(job_spec(), queue_id="")])
-    job = bench.store.jobs.claim("w", LEVELS)
+    job = bench.store.attempts.claim("w", LEVELS)
     assert job is not None
-    bench.store.jobs.release(job, delay_s=30)
+    bench.store.attempts.release(job, delay_s=30)
     bench.sweeper.sweep()
-    assert bench.store.jobs.claim("w", LEVELS) is None
+    assert bench.store.attempts.claim("w", LEVELS) is None
     bench.clock.advance(31)
     bench.sweeper.sweep()
     assert [WakeUp(1, job.id)] == bench.broker.sent
-    assert bench.store.jobs.claim("w", LEVELS) is not None
+    assert bench.store.attempts.claim("w", LEVELS) is not None
 
 
 def test_a_sweep_sends_due_callbacks_again() -> None:
     """A callback whose message was lost is asked for again, up to what the broker may hold."""
     bench = Bench()
     job = bench.dead_job("media-1250000000", callback=CallbackRequest(url="http://a/"))
-    bench.store.jobs.fail(job, "InternalError", "no")
+    bench.store.attempts.fail(job, "InternalError", "no")
     delivery = bench.store.outbox.for_job(job.id)
     assert delivery is not None
     bench.broker.waiting = {CALLBACKS: sweep.MAX_DELIVERIES}
@@ -411,7 +412,7 @@ def test_a_job_that_ends_in_a_sweep_is_announced_at_once() -> None:
     """The callback of a job that died on its last attempt is asked for by the sweep that ends it."""
     bench = Bench()
     for _ in range(Settings().jobs.max_attempts):
-        job = bench.store.jobs.claim("w", LEVELS) or bench.dead_job(
+        job = bench.store.attempts.claim("w", LEVELS) or bench.dead_job(
             "media-1250000000", callback=CallbackRequest(url="http://a/")
         )
         bench.expire()
@@ -425,7 +426,7 @@ def test_a_sweep_deletes_what_is_past_its_retention() -> None:
     """Old records go with an ordinary sweep."""
     bench = Bench()
     job = bench.dead_job("media-1250000000")
-    bench.store.jobs.fail(job, "InternalError", "no")
+    bench.store.attempts.fail(job, "InternalError", "no")
     bench.clock.advance(91 * 86_400)
     bench.sweeper.sweep()
     assert bench.store.jobs.find(job.id) is None

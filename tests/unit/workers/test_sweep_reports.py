@@ -72,7 +72,7 @@ def test_a_job_after_its_last_attempt_is_reported_as_failed() -> None:
     job = bench.dead_job(AWAY)
     for number in range(Settings().jobs.max_attempts):
         if number:
-            again = bench.store.jobs.claim("w", LEVELS)
+            again = bench.store.attempts.claim("w", LEVELS)
             assert again is not None
             bench.register(again, "out/a")
         bench.expire()
@@ -117,14 +117,14 @@ def test_the_record_names_the_sweeper() -> None:
     """Who reclaimed a job is in its history, with host and process."""
     bench, _ = reporting()
     names: list[str] = []
-    jobs = bench.store.jobs
-    reclaim = jobs.reclaim
+    attempts = bench.store.attempts
+    reclaim = attempts.reclaim
 
     def noted(job_id: str, name: str) -> Any:
         names.append(name)
         return reclaim(job_id, name)
 
-    vars(jobs)["reclaim"] = noted
+    vars(attempts)["reclaim"] = noted
     bench.dead_job(BUCKET)
     bench.expire()
     bench.sweeper.reclaim_expired()
