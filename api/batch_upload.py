@@ -15,7 +15,7 @@ from starlette.requests import Request
 from stemline.api.batch_lines import MAX_BYTES, LineSplitter
 from stemline.api.bodies import chunks_of
 from stemline.api.context import RequestContext
-from stemline.api.jobs import check_queues, submitted_by
+from stemline.api.submitter import check_queues, submitted_by
 from stemline.jobs.batch import MAX_ROWS, Batch, BatchState, Row, batch_id, row_spec
 from stemline.jobs.callback_target import callback_target
 from stemline.jobs.errors import (

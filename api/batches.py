@@ -13,8 +13,8 @@ from stemline.api.admission import ReadContext, StreamContext, WriteContext, is_
 from stemline.api.batch_upload import from_body, from_manifest
 from stemline.api.bulk import retry_all
 from stemline.api.context import RequestContext
-from stemline.api.jobs import check_queues
 from stemline.api.routing import Router
+from stemline.api.submitter import check_queues
 from stemline.jobs.batch import Batch
 from stemline.jobs.errors import NoSuchBatch
 from stemline.jobs.states import State

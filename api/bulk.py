@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from stemline.api.admission import WriteContext
 from stemline.api.context import RequestContext
-from stemline.api.jobs import RETRIABLE, again, check_queues
 from stemline.api.routing import Router
+from stemline.api.submitter import again, check_queues
 from stemline.jobs.errors import RequestRefused, StemlineError
-from stemline.jobs.states import WAITING, State
+from stemline.jobs.states import CANCELLABLE, RETRIABLE, State
 from stemline.jobs.store import Counted, DeliveryFilter, JobFilter
 from stemline.wire import queries, views
 
@@ -26,7 +26,6 @@ BUDGET_S: Final = 20.0
 COUNTED_AT_ONCE: Final = 2000
 CHANGED_AT_ONCE: Final = 250
 """Jobs of one call of the store: others are served between two of them."""
-CANCELLABLE: Final = frozenset({*WAITING, State.RUNNING})
 
 
 @router.post("/bulk/jobs/cancel", name="cancel_jobs_where")

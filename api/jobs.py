@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,13 +18,12 @@ from stemline.api.admission import ReadContext, WriteContext
 from stemline.api.context import RequestContext
 from stemline.api.routing import Router
 from stemline.api.submissions import Steps
+from stemline.api.submitter import again, check_queues, submitted_by
 from stemline.jobs.errors import IllegalTransition, NoSuchResource, RequestRefused
 from stemline.jobs.job import Job, JobSpec
-from stemline.jobs.output_names import check_output_names
 from stemline.jobs.separation import TAG
-from stemline.jobs.start_times import check_start_times
-from stemline.jobs.states import State
-from stemline.jobs.store import Idempotency, JobFilter, Page, QueueFilter, Submission
+from stemline.jobs.states import RETRIABLE, State
+from stemline.jobs.store import Idempotency, JobFilter, Page, Submission
 from stemline.runtime.telemetry import annotate, traceparent
 from stemline.wire import queries, views
 from stemline.wire.job import QUEUE_TYPE
@@ -36,7 +34,6 @@ router = Router()
 WAVEFORM_RATE = 44_100
 """Hz; the rate at which sources are separated."""
 
-RETRIABLE = frozenset({State.FAILED, State.CANCEL})
 _LIKE_RECORDS: Final = 100
 """Waveforms are as long as so many records."""
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -194,48 +191,6 @@ def retry_jobs(context: WriteContext, ids: str) -> Response:
     jobs = context.store.jobs.create(specs, idempotency=idempotency, budget=context.policy.budget)
     context.watch_budget()
     return context.respond(views.CREATED_JOBS, items=jobs)
-
-
-def again(context: RequestContext, job: Job) -> JobSpec:
-    """Return the specification of a job that retries another one, with its submitter."""
-    return submitted_by(context, job.spec, origin=job.id, trace="", not_before=None, deadline=None)
-
-
-def submitted_by(context: RequestContext, spec: JobSpec, **changes: Any) -> JobSpec:
-    """Return the specification with its submitter, who must be allowed what it names.
-
-    Args:
-        context: of the request.
-        spec: what is asked for.
-        changes: values that it has instead.
-    """
-    policy = context.policy
-    submitter: dict[str, Any] = {
-        "credential": context.principal.id,
-        "signed": context.principal.signs_callbacks,
-        "weight": policy.weight,
-        "reuse": policy.reuse,
-    }
-    spec = replace(spec, **submitter, **changes)
-    allowed = context.settings.hosts.allowed_regions
-    if spec.output.region not in allowed:
-        raise RequestRefused(f"Output.Region must be one of {', '.join(sorted(allowed))}.")
-    policy.check_output(spec.output)
-    buckets = context.services.buckets
-    check_output_names(spec, keeps_files=buckets.keeps_files(spec.output.region, spec.output.bucket))
-    policy.check_target(spec.callback.mq)
-    policy.check_model(spec.separate.model)
-    check_start_times(spec, round(context.services.clock() * 1e6))
-    return spec
-
-
-def check_queues(context: RequestContext, ids: AbstractSet[str]) -> None:
-    """Check queues whose jobs are created or changed, by their ids; an empty one stands for all queues."""
-    if context.policy.allows_every_queue:
-        return
-    for queue in context.store.queues.search(context.tenant, QueueFilter(size=100)).items:
-        if ids & {queue.id, ""}:
-            context.policy.check_queue(queue)
 
 
 def _trace(context: RequestContext) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stemline.client import Client
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-WAITING: Final = ("Submitted", "Pause", "Running")
+CANCELLABLE: Final = ("Submitted", "Pause", "Running")
 RETRIABLE: Final = ("Failed", "Cancel")
 
 
@@ -53,7 +53,7 @@ def _chosen(possible: Sequence[str]) -> Callable[[_F], _F]:
 
 @click.command()
 @click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
-@_chosen(WAITING)
+@_chosen(CANCELLABLE)
 @connected
 def cancel(connection: Connection, *, ids: Sequence[str], **options: Any) -> None:
     """Cancel jobs, by their IDs, by filters or --all.
@@ -145,7 +145,7 @@ def _checked(
         job = jobs.get(each)
         if job is None:
             failed[each] = (f"there is no such job in {client.target.bucket}", NOT_FOUND)
-        elif (job.state in WAITING) if what == "cancelled" else (job.state in RETRIABLE):
+        elif (job.state in CANCELLABLE) if what == "cancelled" else (job.state in RETRIABLE):
             done[each] = ""
         else:
             failed[each] = (f"it is {job.state} and cannot be {what}", FAILED)

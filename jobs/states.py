@@ -41,6 +41,9 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 ENDED = frozenset(state for state in State if not TRANSITIONS[state])
 """Final states."""
 WAITING = frozenset({State.SUBMITTED, State.PAUSE})
+CANCELLABLE = frozenset(State) - ENDED
+RETRIABLE = frozenset({State.FAILED, State.CANCEL})
+"""States whose jobs another job may retry."""
 
 
 class QueueState(StrEnum):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from stemline.api import jobs as jobs_api
+from stemline.api import submitter
 from stemline.callbacks.delivery import DeliveryService
 from stemline.jobs import batch as batch_rules
 from stemline.jobs.store import jobs as jobs_store
@@ -76,7 +77,7 @@ def _almost_expired(self: RedisAttempts, limit: int = 100) -> list[str]:
     return [str(each) for each in found]
 
 
-_real_again = jobs_api.again
+_real_again = submitter.again
 
 
 def _without_origin(context: Any, job: Any) -> Any:
@@ -84,7 +85,7 @@ def _without_origin(context: Any, job: Any) -> Any:
 
 
 def _with_deadline(context: Any, job: Any) -> Any:
-    return jobs_api.submitted_by(context, job.spec, origin=job.id, trace="", not_before=None)
+    return submitter.submitted_by(context, job.spec, origin=job.id, trace="", not_before=None)
 
 
 def _another_row(batch: str, number: int) -> str:
