@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from stemline.jobs.batch import retried_already
@@ -52,6 +53,9 @@ _CREATE_ERRORS = {
     "spent": BudgetSpent,
 }
 _DAY_US = 86_400_000_000
+_NEW_COLUMNS = 4
+"""Values that the script that creates jobs returns of a new one. Of one that was there it returns the record,
+which has more."""
 
 T = TypeVar("T")
 
@@ -76,15 +80,26 @@ class RedisJobs(JobRepository):
         return found
 
     def create_each(self, submissions: Sequence[Submission]) -> list[list[Job] | Exception]:
-        calls = [_outcome(self._creation, each, [new_job_id() for _ in each.specs]) for each in submissions]
+        specs = [{new_job_id(): spec for spec in each.specs} for each in submissions]
+        calls = [_outcome(self._creation, each, [*new]) for each, new in zip(submissions, specs, strict=True)]
         sent = [call for call in calls if not isinstance(call, Exception)]
         answers = iter(self._connection.run_each("create", sent) if sent else ())
         return [
-            call if isinstance(call, Exception) else _outcome(self._shown, next(answers)) for call in calls
+            call if isinstance(call, Exception) else _outcome(self._shown, next(answers), new)
+            for call, new in zip(calls, specs, strict=True)
         ]
 
-    def _shown(self, answer: list[Any] | StemlineError) -> list[Job]:
-        return [job for record in self._created(answer)[1] if (job := records.job(record))]
+    def _shown(self, answer: list[Any] | StemlineError, new: Mapping[str, JobSpec]) -> list[Job]:
+        """Return the jobs of an answer; of new ones the script returns what their specification lacks."""
+        found: list[Job | None] = []
+        for row in self._created(answer)[1]:
+            if len(row) == _NEW_COLUMNS:
+                job_id, created, queue, state = row
+                spec = replace(new[job_id], queue_id=queue)
+                found.append(Job(id=job_id, spec=spec, state=State(state), created=int(created)))
+            else:
+                found.append(records.job(row))
+        return [job for job in found if job is not None]
 
     def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:
         connection = self._connection

@@ -14,11 +14,12 @@
 
 local COLUMNS = 12
 
--- The answer contains the records, so that the caller needs no read that could fail after the jobs are stored.
-local function records(ids)
+-- The answer contains the records, so that the caller needs no read that could fail after the jobs are stored. Of a new
+-- job it knows the specification: {id, created, queue id, state}.
+local function records(ids, new)
   local out = {}
   if ARGV[12] == '1' then
-    for i, id in ipairs(ids) do out[i] = view(id) or {} end
+    for i, id in ipairs(ids) do out[i] = new[id] or view(id) or {} end
   end
   return out
 end
@@ -30,7 +31,7 @@ if ARGV[9] ~= '' then
   if before then
     before = cjson.decode(before)
     if before.body ~= ARGV[10] then return {'conflict'} end
-    return {'repeat', records(before.ids)}
+    return {'repeat', records(before.ids, {})}
   end
 end
 
@@ -104,6 +105,7 @@ local last, bytes = tonumber(redis.call('GET', P .. ':last') or 0), 0
 for _, job in ipairs(new) do
   last = math.max(NOW, last + 1)  -- unique and increasing
   local created, key = int(last), P .. ':job:' .. job.id
+  job.stored = last
   redis.call('HSET', key, 'v', RECORD_VERSION, 'spec', job.spec, 'tenant', tenant, 'wants', job.wants,
     'seal', seal(job.id, tenant, job.queue, job.spec), 'queue', job.queue, 'level', job.level, 'input', job.input, 'state', 'Submitted', 'created', created,
     'bytes', RECORD_BYTES + #job.spec)
@@ -168,4 +170,8 @@ end
 if ARGV[9] ~= '' then
   redis.call('SET', remembered, cjson.encode({body = ARGV[10], ids = ids}), 'EX', ARGV[11])
 end
-return {'ok', records(ids), found, known + #new}
+local rows = {}
+for _, job in ipairs(new) do
+  rows[job.id] = {job.id, int(job.stored), job.queue, is_paused(job.queue, job.batch) and 'Pause' or 'Submitted'}
+end
+return {'ok', records(ids, rows), found, known + #new}
