@@ -47,7 +47,8 @@ class Service:
             settings: by the names of their variables.
         """
         self.folder = folder
-        self.valkey = ValkeyServer(self._folder("valkey"))
+        # As deployments have it: with `everysec` a kill during a sync loses what was answered meanwhile.
+        self.valkey = ValkeyServer(self._folder("valkey"), appendfsync="always")
         self.s3 = SeaweedServer(self._folder("s3"))
         self.port = free_port()
         self.proxy = FaultyProxy(self.s3.endpoint_url) if faulty_s3 else None
