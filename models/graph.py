@@ -13,6 +13,7 @@ transposed convolutions, each followed by an activation and *then* batch normali
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stemline.models.catalogue import MaskKind, Model
@@ -43,18 +44,29 @@ def build_graph(model: Model, tensors: Tensors, *, polyphase: bool) -> onnx.Mode
     Raises:
         WeightsCorrupt: A tensor is missing or has another shape than the network needs.
     """
+    nodes = GraphNodes(tensors)
+    masks = add_masks(nodes, CpuLayers(nodes) if polyphase else PlainLayers(nodes), model)
+    return finished(
+        model,
+        nodes,
+        inputs=["magnitude"],
+        outputs=masks,
+        shape=["batch", CHANNELS, "frames", NETWORK_BINS],
+    )
+
+
+def finished(
+    model: Model, nodes: GraphNodes, *, inputs: Sequence[str], outputs: Sequence[str], shape: list[str | int]
+) -> onnx.ModelProto:
+    """Return the model of the nodes, whose inputs and outputs all have one shape."""
     import onnx  # noqa: PLC0415  # takes half a second, and is not needed for a cached graph
     from onnx import TensorProto, helper  # noqa: PLC0415
 
-    nodes = GraphNodes(tensors)
-    layers = CpuLayers(nodes) if polyphase else PlainLayers(nodes)
-    _add_masks(nodes, model, [_network(nodes, layers, model, each) for each in range(len(model.instruments))])
-    shape: list[str | int | None] = ["batch", CHANNELS, "frames", NETWORK_BINS]
     graph = helper.make_graph(
         nodes.nodes,
         model.name,
-        [helper.make_tensor_value_info("magnitude", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in model.instruments],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in outputs],
         nodes.initializers,
     )
     proto = helper.make_model(
@@ -63,6 +75,16 @@ def build_graph(model: Model, tensors: Tensors, *, polyphase: bool) -> onnx.Mode
     proto.ir_version = 8
     onnx.checker.check_model(proto)
     return proto
+
+
+def add_masks(graph: GraphNodes, layers: Layers, model: Model) -> tuple[str, ...]:
+    """Add the networks on `magnitude` and the masks, which are named after the instruments.
+
+    Raises:
+        WeightsCorrupt: A tensor is missing or has another shape than the network needs.
+    """
+    _add_masks(graph, model, [_network(graph, layers, model, each) for each in range(len(model.instruments))])
+    return model.instruments
 
 
 def _network(graph: GraphNodes, layers: Layers, model: Model, number: int) -> str:
@@ -102,7 +124,7 @@ def _network(graph: GraphNodes, layers: Layers, model: Model, number: int) -> st
 
 
 def _add_masks(graph: GraphNodes, model: Model, logits: list[str]) -> None:
-    """Add the outputs: shares (e² + epsilon / n) / (Σ e² + epsilon), where e is a network's estimate."""
+    """Add the masks: shares (e² + epsilon / n) / (Σ e² + epsilon), where e is a network's estimate."""
     import numpy as np  # noqa: PLC0415
 
     if model.mask is MaskKind.SIGMOID:

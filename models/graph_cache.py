@@ -47,6 +47,7 @@ def graph_for(
     weights: Callable[[], Path],
     *,
     polyphase: bool,
+    samples: bool = False,
     digest: Callable[[Path], str] = sha256,
 ) -> Graph:
     """Return the graph of `model`, from the cache or built anew.
@@ -56,20 +57,28 @@ def graph_for(
         folder: Where its weights are.
         weights: Verifies them and returns their folder.
         polyphase: See `build_graph`; a cached one is optimised for this type of processor too.
+        samples: Whether the graph is from samples to stems, see `build_samples_graph`, and not polyphase.
         digest: Returns the SHA-256 of a file.
 
     Raises:
         WeightsCorrupt: The checkpoint does not fit the network.
     """
-    found: Path | bytes | None = cached_graph(model, folder, polyphase=polyphase, digest=digest)
+    found: Path | bytes | None = cached_graph(
+        model, folder, polyphase=polyphase, samples=samples, digest=digest
+    )
     if found is None:
-        found = write_graph(model, weights(), polyphase=polyphase)
+        found = write_graph(model, weights(), polyphase=polyphase, samples=samples)
     is_optimised = _processor(polyphase=polyphase) is not None
     return OptimisedGraph(found) if isinstance(found, Path) and is_optimised else found
 
 
 def cached_graph(
-    model: Model, weights: Path, *, polyphase: bool, digest: Callable[[Path], str] = sha256
+    model: Model,
+    weights: Path,
+    *,
+    polyphase: bool,
+    samples: bool = False,
+    digest: Callable[[Path], str] = sha256,
 ) -> Path | None:
     """Return the graph of `model` that `write_graph` wrote into the folder `weights`.
 
@@ -77,13 +86,14 @@ def cached_graph(
         model: The model of the checkpoint.
         weights: Folder of the checkpoint.
         polyphase: See `build_graph`.
+        samples: See `graph_for`.
         digest: Returns the SHA-256 of a file.
 
     Returns:
         Its path; None where there is none, or where this user has no checksums that it matches.
     """
     try:
-        files = _files(model, weights, polyphase=polyphase)
+        files = _files(model, weights, polyphase=polyphase, samples=samples)
         if not is_private(files.checksums.parent):
             return None
         if files.checksums.read_text().split() != [digest(files.graph), digest(files.weights)]:
@@ -93,13 +103,14 @@ def cached_graph(
     return files.graph
 
 
-def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes:
+def write_graph(model: Model, weights: Path, *, polyphase: bool, samples: bool = False) -> Path | bytes:
     """Build the graph of `model` and write it into the folder of its verified checkpoint.
 
     Args:
         model: The model of the checkpoint.
         weights: Folder of the verified checkpoint.
         polyphase: See `build_graph`.
+        samples: See `graph_for`.
 
     Returns:
         Its path; the graph itself where it, or its checksums, cannot be written.
@@ -108,11 +119,16 @@ def write_graph(model: Model, weights: Path, *, polyphase: bool) -> Path | bytes
         WeightsCorrupt: The checkpoint does not fit the network.
     """
     from stemline.models.checkpoint import read_tensors  # noqa: PLC0415  # not needed for a cached graph
+    from stemline.models.samples_graph import build_samples_graph  # noqa: PLC0415  # likewise
 
-    graph = build_graph(model, read_tensors(weights), polyphase=polyphase)
+    tensors = read_tensors(weights)
+    if samples:
+        graph = build_samples_graph(model, tensors)
+    else:
+        graph = build_graph(model, tensors, polyphase=polyphase)
     whole: bytes = graph.SerializeToString()
     try:
-        files = _files(model, weights, polyphase=polyphase)
+        files = _files(model, weights, polyphase=polyphase, samples=samples)
         files.checksums.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not is_private(files.checksums.parent):
             raise PermissionError(errno.EPERM, f"others may write to {files.checksums.parent}")
@@ -171,9 +187,9 @@ def _processor(*, polyphase: bool) -> str | None:
     return processor_type() if polyphase else None
 
 
-def _files(model: Model, weights: Path, *, polyphase: bool) -> _Files:
+def _files(model: Model, weights: Path, *, polyphase: bool, samples: bool) -> _Files:
     """Return the paths of a graph's files."""
-    kind = "polyphase" if polyphase else "plain"
+    kind = "polyphase" if polyphase else "samples" if samples else "plain"
     if processor := _processor(polyphase=polyphase):
         kind = f"cpu-{processor}"
     name = _NAME.format(version=GRAPH_VERSION, kind=kind, weights=(model.data.sha256 or "")[:16])

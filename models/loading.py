@@ -27,6 +27,7 @@ def load_engine(
     songs: int = 1,
     at_once: int | None = None,
     batch_wait_s: float = 0.0,
+    transform: str = "device",
     digest: Callable[[Path], str] = sha256,
     member: Callable[[str], LoadedEngine] | None = None,
 ) -> LoadedEngine:
@@ -42,6 +43,8 @@ def load_engine(
         at_once: How many segments of Spleeter's models CPUs compute at the same time, each on its part of the
             threads; by default as many as there are threads. A song of one segment is faster with 1.
         batch_wait_s: How long a segment waits for others before an incomplete batch runs on a GPU, s.
+        transform: Where a GPU's segments are transformed, for Spleeter's models: `device`, or `host` if the
+            card cannot; or `host`.
         digest: Returns the SHA-256 of a file of the model; `known_sha256` reads those alone that changed.
         member: Returns the engine of a model that an ensemble averages; by default each is loaded for it.
 
@@ -58,7 +61,9 @@ def load_engine(
         raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
     store = WeightStore(directory)
     card = card_named(model_name, store)
-    options = _Options(engine, device, threads or available_cpus(), songs, at_once, batch_wait_s, digest)
+    options = _Options(
+        engine, device, threads or available_cpus(), songs, at_once, batch_wait_s, transform, digest
+    )
     if card.format == "spleeter":
         return _load_spleeter(card, store, options)
     return _load(card, store, options, member)
@@ -71,6 +76,7 @@ class _Options(NamedTuple):
     songs: int
     at_once: int | None
     batch_wait_s: float
+    transform: str
     digest: Callable[[Path], str]
 
 
@@ -115,9 +121,13 @@ def _load_spleeter(card: Card, store: WeightStore, options: _Options) -> LoadedE
             from stemline.models.graph_cache import graph_for  # noqa: PLC0415  # slow
             from stemline.separation.onnx_engine import OnnxEngine  # noqa: PLC0415  # slow
 
+            graph = partial(graph_for, model, store.folder(model), weights.result, digest=options.digest)
             loaded = OnnxEngine(
                 model,
-                partial(graph_for, model, store.folder(model), weights.result, digest=options.digest),
+                graph,
+                samples_graph=partial(graph, polyphase=False, samples=True)
+                if options.transform == "device"
+                else None,
                 at_once=options.at_once,
                 device=options.device,
                 threads=options.threads,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,8 @@ from stemline.separation.interruption import Interruption
 from stemline.separation.logs import get_logger
 
 Array = NDArray[np.float32]
-#: Runs a batch: (n, 2, frames, 1,024) to one array of that shape per instrument. Where all segments in it can
-#: be interrupted, an interruption of the batch is the second argument.
-Run = Callable[..., Sequence[Array]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 log = get_logger(__name__)
 
@@ -28,46 +28,59 @@ _HEAD_START = 2
 
 
 @dataclass(slots=True, eq=False)
-class _Request:
-    magnitude: Array
+class _Request(Generic[Item, Result]):
+    item: Item
     rank: int
     arrived: float
     interruption: Interruption | None
-    masks: Sequence[Array] | None = None
+    result: Result | None = None
     error: BaseException | None = None
 
     @property
     def done(self) -> bool:
-        return self.masks is not None or self.error is not None
+        return self.result is not None or self.error is not None
 
 
-class Batcher:
-    """Runs one batch at a time, of one segment or of exactly `size`.
+class Batcher(Generic[Item, Result]):
+    """Runs batches of one segment or of exactly `size`, because a device plans anew for each size.
 
-    An incomplete batch is padded with zeros, because a device plans its convolutions anew for each size.
+    A thread that brings a segment runs the next batch where none runs, or where the batch is full and fewer
+    than `at_once` run: an incomplete one would only wait for the device.
 
     Args:
-        run: Runs a batch; raises DeviceOutOfMemory where it does not fit.
+        run: Runs segments in a batch of a size, which is at least their number, and returns the result of
+            each; raises DeviceOutOfMemory where the batch does not fit. Where all segments can be
+            interrupted, an interruption of the batch is the third argument.
         size: The largest batch, in segments; halved whenever a batch does not fit into the device's memory.
         wait_s: How long the oldest segment waits for others before an incomplete batch runs, s.
+        at_once: Batches that run at the same time.
+        kind: What segments have to have in common to share a batch.
     """
 
-    def __init__(self, run: Run, size: int, *, wait_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        run: Callable[..., Sequence[Result]],
+        size: int,
+        *,
+        wait_s: float = 0.0,
+        at_once: int = 1,
+        kind: Callable[[Item], Hashable] = lambda _: None,
+    ) -> None:
         self.size = size
         self._run = run
         self._wait_s = wait_s
-        self._waiting: list[_Request] = []
+        self._at_once = at_once
+        self._kind = kind
+        self._waiting: list[_Request[Item, Result]] = []
         self._condition = threading.Condition()
-        self._busy = False
+        self._running = 0
         self._batches = 0
 
-    def __call__(
-        self, magnitude: Array, *, level: int = 0, interruption: Interruption | None = None
-    ) -> Sequence[Array]:
-        """Return the masks of one segment (2, frames, 1,024), run in a batch with those of other threads.
+    def __call__(self, item: Item, *, level: int = 0, interruption: Interruption | None = None) -> Result:
+        """Return the result of one segment, run in a batch with those of other threads.
 
         Args:
-            magnitude: The segment.
+            item: The segment.
             level: Segments of a higher level go first, within a bound.
             interruption: Takes the segment back while it waits; a batch that runs ends where all of its
                 segments are interrupted.
@@ -78,59 +91,73 @@ class Batcher:
         """
         with (interruption or Interruption()).ends(self._wake), self._condition:
             rank = self._batches - _HEAD_START * level
-            request = _Request(magnitude, rank, time.monotonic(), interruption)
+            request = _Request[Item, Result](item, rank, time.monotonic(), interruption)
             self._waiting.append(request)
             self._condition.notify_all()
             while not request.done:
-                if interruption is not None and interruption.is_set and request in self._waiting:
+                if request not in self._waiting:
+                    self._condition.wait()
+                elif interruption is not None and interruption.is_set:
                     self._waiting.remove(request)
                     raise Cancelled
-                if self._busy:
-                    self._condition.wait()
-                    continue
-                # This thread runs the next batch, also if it has only segments of other threads.
-                self._busy = True
-                try:
-                    self._run_next()
-                finally:
-                    self._busy = False
-                    self._condition.notify_all()
+                elif (left := self._time_left()) == 0:
+                    self._run_next()  # also if it has only segments of other threads
+                else:
+                    self._condition.wait(left)
         if request.error is not None:
             raise request.error
-        assert request.masks is not None  # noqa: S101  # done and no error
-        return request.masks
+        assert request.result is not None  # noqa: S101  # done and no error
+        return request.result
 
     def _wake(self) -> None:
         with self._condition:
             self._condition.notify_all()
 
+    def _time_left(self) -> float | None:
+        """Return in how many seconds the next batch may run; None is when something else has changed."""
+        if self._running < self._at_once and len(self._waiting) >= self.size:
+            return 0.0
+        if self._running:
+            return None
+        return max(0.0, min(each.arrived for each in self._waiting) + self._wait_s - time.monotonic())
+
     def _run_next(self) -> None:
         """Run the next batch; the lock is held, and released while the device works."""
-        self._wait_until_full()
+        limit = self.size
         batch = self._take()
         self._batches += 1
+        self._running += 1
         self._condition.release()
+        results: Sequence[Result] = ()
+        error: BaseException | None = None
         try:
-            masks = self._run_batch(batch)
-            error: BaseException | None = None
+            results = self._run_batch(batch, limit if len(batch) > 1 else 1)
         except BaseException as raised:  # noqa: BLE001  # each thread raises it for its own segment
             error = raised
         finally:
             self._condition.acquire()
-        if isinstance(error, DeviceOutOfMemory) and self.size > 1 and len(batch) > 1:
-            self.size //= 2
-            log.warning("engine.batch_halved", size=self.size)
+            self._running -= 1
+            self._condition.notify_all()
+        if isinstance(error, DeviceOutOfMemory) and len(batch) > 1:
+            self._halve(limit)
             self._waiting[:0] = batch
             return
         for number, request in enumerate(batch):
             request.error = error
-            request.masks = None if error else [mask[number] for mask in masks]
+            request.result = None if error else results[number]
 
-    def _run_batch(self, batch: Sequence[_Request]) -> Sequence[Array]:
+    def _halve(self, failed: int) -> None:
+        """Halve the size after a batch of the size `failed`, unless another one has done so."""
+        if self.size == failed:
+            self.size //= 2
+            log.warning("engine.batch_halved", size=self.size)
+
+    def _run_batch(self, batch: Sequence[_Request[Item, Result]], size: int) -> Sequence[Result]:
         """Run a batch, and end it where nobody wants its results any more."""
+        items = [each.item for each in batch]
         interruptions = [each.interruption for each in batch if each.interruption is not None]
         if len(interruptions) < len(batch):
-            return self._run(self._padded(batch))
+            return self._run(items, size)
         whole = Interruption()
 
         def end() -> None:
@@ -140,26 +167,31 @@ class Batcher:
         with ExitStack() as stack:
             for each in interruptions:
                 stack.enter_context(each.ends(end))
-            return self._run(self._padded(batch), whole)
+            return self._run(items, size, whole)
 
-    def _wait_until_full(self) -> None:
-        deadline = min(each.arrived for each in self._waiting) + self._wait_s
-        while len(self._waiting) < self.size and (left := deadline - time.monotonic()) > 0:
-            self._condition.wait(left)
-
-    def _take(self) -> list[_Request]:
-        """Remove the next batch from those that wait: the first by rank, and more of its shape."""
+    def _take(self) -> list[_Request[Item, Result]]:
+        """Remove the next batch from those that wait: the first by rank, and more of its kind."""
         self._waiting.sort(key=lambda each: each.rank)  # stable: among equals, the oldest is first
-        shape = self._waiting[0].magnitude.shape
-        batch = [each for each in self._waiting if each.magnitude.shape == shape][: self.size]
+        kind = self._kind(self._waiting[0].item)
+        batch = [each for each in self._waiting if self._kind(each.item) == kind][: self.size]
         self._waiting = [each for each in self._waiting if each not in batch]
         return batch
 
-    def _padded(self, batch: Sequence[_Request]) -> Array:
-        first = batch[0].magnitude
-        if len(batch) == 1:
-            return first[np.newaxis]
-        result = np.zeros((self.size, *first.shape), np.float32)
-        for number, request in enumerate(batch):
-            result[number] = request.magnitude
-        return result
+
+def stacked(run: Callable[..., Sequence[Array]]) -> Callable[..., list[list[Array]]]:
+    """Return what a `Batcher` runs for a graph: arrays of one shape in one, padded with zeros.
+
+    Args:
+        run: Gets the arrays as one, (n, …), and an interruption where there is one; returns the outputs.
+    """
+
+    def run_rows(rows: Sequence[Array], size: int, *interruption: Interruption) -> list[list[Array]]:
+        batch = rows[0][np.newaxis]
+        if size > 1:
+            batch = np.zeros((size, *rows[0].shape), np.float32)
+            for number, row in enumerate(rows):
+                batch[number] = row
+        outputs = run(batch, *interruption)
+        return [[output[number] for output in outputs] for number in range(len(rows))]
+
+    return run_rows

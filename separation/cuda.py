@@ -6,17 +6,28 @@ The driver knows MIG slices, ``CUDA_VISIBLE_DEVICES`` and unified memory; the te
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stemline.separation.errors import DeviceError
+from stemline.separation.logs import get_logger
+
+log = get_logger(__name__)
 
 #: Device memory that one segment in a batch needs while the widest layers run, bytes.
 SEGMENT_BYTES = 500 << 20
 #: Larger batches are not faster.
 LARGEST_BATCH = 16
 _LIBRARY = "libcuda.so.1"
+#: CU_CTX_SCHED_BLOCKING_SYNC and CU_MEMHOSTREGISTER_PORTABLE of cuda.h.
+_BLOCKING_SYNC = 4
+_PORTABLE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +38,14 @@ class Card:
     free_bytes: int
     uuid: str = ""
 
-    @property
-    def batch(self) -> int:
-        """Return the size of a batch that takes no more than half of the free memory, in segments."""
-        return max(1, min(LARGEST_BATCH, self.free_bytes // (2 * SEGMENT_BYTES)))
+    def batch(self, segment_bytes: int = SEGMENT_BYTES, *, at_once: int = 1) -> int:
+        """Return the size of a batch, in segments, that takes no more than half of the free memory.
+
+        Args:
+            segment_bytes: What one segment needs.
+            at_once: Batches that run at the same time, and share that half.
+        """
+        return max(1, min(LARGEST_BATCH, self.free_bytes // (2 * at_once * segment_bytes)))
 
 
 def first_card(cuda_version: str = "", *, load: Callable[[str], Any] | None = None) -> Card:
@@ -50,6 +65,22 @@ def first_card(cuda_version: str = "", *, load: Callable[[str], Any] | None = No
             f"CUDA cannot be used: the NVIDIA driver is not installed here ({error})."
         ) from error
     return driver.first_card(cuda_version)
+
+
+def page_locked(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return an array of zeros that the card copies from and to without the help of a processor.
+
+    Where the driver cannot lock its pages, it is an ordinary one, which is copied more slowly.
+    """
+    array = np.zeros(shape, np.float32)
+    try:
+        driver = _Driver(ctypes.CDLL(_LIBRARY))
+        driver.lock_pages(array.ctypes.data, array.nbytes)
+    except (OSError, DeviceError) as error:
+        log.warning("cuda.memory_not_locked", reason=str(error))
+    else:
+        weakref.finalize(array, driver.unlock_pages, array.ctypes.data)
+    return array
 
 
 class _Driver:
@@ -72,7 +103,19 @@ class _Driver:
         self._call("cuDeviceGetName", name, len(name), device)
         uuid = (ctypes.c_ubyte * 16)()
         self._call("cuDeviceGetUuid_v2", ctypes.byref(uuid), device)
+        # Else a thread that waits for the card keeps a processor busy. Where it cannot be set, it does.
+        self._library.cuDevicePrimaryCtxSetFlags_v2(device, _BLOCKING_SYNC)
         return Card(name.value.decode(errors="replace"), self._free_bytes(device), bytes(uuid).hex())
+
+    def lock_pages(self, address: int, size: int) -> None:
+        """Keep host memory where it is, so that the card can reach it."""
+        with self._context(ctypes.c_int(0)):
+            self._call("cuMemHostRegister_v2", ctypes.c_void_p(address), ctypes.c_size_t(size), _PORTABLE)
+
+    def unlock_pages(self, address: int) -> None:
+        """End that."""
+        with suppress(DeviceError), self._context(ctypes.c_int(0)):
+            self._call("cuMemHostUnregister", ctypes.c_void_p(address))
 
     def _check_version(self, cuda_version: str) -> None:
         newest = ctypes.c_int()
@@ -86,19 +129,24 @@ class _Driver:
             )
 
     def _free_bytes(self, device: ctypes.c_int) -> int:
-        """Ask in the device's primary context, which the CUDA runtime of the engine uses later as well."""
-        context, previous = ctypes.c_void_p(), ctypes.c_void_p()
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        with self._context(device):
+            self._call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+        return free.value
+
+    @contextmanager
+    def _context(self, device: ctypes.c_int) -> Iterator[None]:
+        """Enter the device's primary context, which the CUDA runtime of the engine uses later as well."""
+        context, previous = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
         try:
             self._call("cuCtxPushCurrent_v2", context)
             try:
-                self._call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+                yield
             finally:
                 self._call("cuCtxPopCurrent_v2", ctypes.byref(previous))
         finally:
             self._call("cuDevicePrimaryCtxRelease_v2", device)
-        return free.value
 
     def _call(self, name: str, *arguments: object) -> None:
         code = getattr(self._library, name)(*arguments)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from stemline.separation.extension import Extension
+    from stemline.separation.stft import Samples
+
 #: Devices that can be asked for; `auto` is CUDA where it is available, else the CPU.
 DEVICES = ("auto", "cpu", "cuda")
 #: Engines that can be asked for.
@@ -62,6 +65,36 @@ class Engine(Protocol):
 
         Returns:
             One array per instrument, in the network's order, shaped like `magnitude`, values 0 to 1.
+
+        Raises:
+            DeviceOutOfMemory: The device has not enough memory for one segment.
+            DeviceFailed: The device failed; the engine can not be used again.
+        """
+
+
+@runtime_checkable
+class TransformingEngine(Engine, Protocol):
+    """An engine that may also compute the Fourier transforms, on its device.
+
+    Attributes:
+        transform: `device` where it does, else `host`.
+    """
+
+    transform: str
+
+    def stems(
+        self, samples: Samples, instruments: Sequence[str], extension: Extension, *, level: int = 0
+    ) -> list[Samples]:
+        """Return stems of a segment; where `transform` is `device`.
+
+        Args:
+            samples: (2, span(512)); faster where each two samples of a moment lie beside each other.
+            instruments: Which stems.
+            extension: What happens above 11 kHz.
+            level: See `masks`.
+
+        Returns:
+            An array of the shape of `samples` for each of them; the caller may change it.
 
         Raises:
             DeviceOutOfMemory: The device has not enough memory for one segment.

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Literal, Protocol
 
 from stemline.separation.logs import get_logger
 from stemline.separation.network import Network
-from stemline.separation.runners import RunnerOptions, open_runner
-from stemline.separation.sessions import GraphSource
 
 log = get_logger(__name__)
+
+
+class Opened(Protocol):
+    """What runs a graph."""
+
+    @property
+    def device(self) -> str:
+        """Return what it runs on, as written to logs and job records."""
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many inputs should be given to it at the same time, each by its own thread."""
 
 
 class GraphEngine:
@@ -17,41 +27,23 @@ class GraphEngine:
 
     Args:
         network: What the graph computes.
-        graph: Where the graph comes from.
-        shape: Of an input, without the batch.
-        largest_batch: Most inputs that a GPU runs at once.
-        at_once: How many inputs CPUs run at the same time; by default as many as there are threads.
-        options: The device and what may be used of it; see `open_runner`.
-
-    Raises:
-        DeviceError: The device asked for cannot be used.
-        WeightsCorrupt: ONNX Runtime rejects the graph, or it is not the network's.
+        opened: What runs it.
+        transform: Where the Fourier transforms are computed.
     """
 
     network: Network
 
     def __init__(
-        self,
-        network: Network,
-        graph: GraphSource,
-        *,
-        shape: tuple[int, ...],
-        largest_batch: int,
-        at_once: int | None = None,
-        **options: Unpack[RunnerOptions],
+        self, network: Network, opened: Opened, *, transform: Literal["host", "device"] = "host"
     ) -> None:
         self.network = network
-        self._runner = open_runner(
-            network.name, graph, shape=shape, largest_batch=largest_batch, at_once=at_once, **options
+        self.device = opened.device
+        self.in_flight = opened.in_flight
+        self.transform = transform
+        log.info(
+            "engine.loaded",
+            model=network.name,
+            device=self.device,
+            in_flight=self.in_flight,
+            transform=transform,
         )
-        self._check()
-        self.device = self._runner.device
-        self.in_flight = self._runner.in_flight
-        log.info("engine.loaded", model=network.name, device=self.device, in_flight=self.in_flight)
-
-    def _check(self) -> None:
-        """Compare what the graph takes and gives with the network; a graph of ours is right.
-
-        Raises:
-            WeightsCorrupt: They differ.
-        """

@@ -9,11 +9,12 @@ from typing import Protocol, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from stemline.separation.batching import Batcher
+from stemline.separation.batching import Batcher, stacked
 from stemline.separation.errors import DeviceError, DeviceOutOfMemory, WeightsCorrupt
 from stemline.separation.interruption import Interruption
 from stemline.separation.logs import get_logger
 from stemline.separation.sessions import (
+    MAX_DIFFERENCE,
     GraphSource,
     Masks,
     Session,
@@ -24,10 +25,6 @@ from stemline.separation.sessions import (
 )
 
 log = get_logger(__name__)
-
-#: A device whose outputs differ from the CPU's by more computes something else. Exact arithmetic in another
-#: order differs by some 1e-5, TF32 by some 1e-3.
-MAX_DIFFERENCE = 1e-3
 
 Array = NDArray[np.float32]
 
@@ -170,13 +167,15 @@ class _CudaRunner:
         batch_wait_s: float,
     ) -> None:
         card = cuda_card()
-        batch = min(card.batch, largest_batch)
+        batch = min(card.batch(), largest_batch)
         self._shape = shape
         self.device = f"cuda ({card.name})"
         model = graph(polyphase=False)
         self._single = Session(name, model, "cuda")
         self._full = Session(name, model, "cuda") if batch > 1 else self._single
-        self._batcher = Batcher(self._batch, batch, wait_s=batch_wait_s)
+        self._batcher = Batcher[Array, Sequence[Array]](
+            stacked(self._batch), batch, wait_s=batch_wait_s, kind=lambda one: one.shape
+        )
         self._verify(Session(name, model, "cpu"))
         # Two batches altogether: one runs while the next is transformed.
         self.in_flight = max(2, -(-2 * self._batcher.size // songs))

@@ -18,7 +18,7 @@ from stemline.separation.graph_engine import GraphEngine
 from stemline.separation.interruption import Interruption
 from stemline.separation.kinds.kind import NetworkKind
 from stemline.separation.network import CHANNELS, SAMPLE_RATE, Network
-from stemline.separation.runners import RunnerOptions
+from stemline.separation.runners import RunnerOptions, open_runner
 from stemline.separation.segments import Segmentation
 from stemline.separation.sessions import GraphSource, Shape
 
@@ -96,9 +96,12 @@ class SegmentEngine(GraphEngine):
         **options: Unpack[RunnerOptions],
     ) -> None:
         self._batch = batch
-        super().__init__(
-            network, graph, shape=network.kind.shape, largest_batch=batch, at_once=at_once, **options
+        self.network = network
+        self._runner = open_runner(
+            network.name, graph, shape=network.kind.shape, largest_batch=batch, at_once=at_once, **options
         )
+        self._check()
+        super().__init__(network, self._runner)
 
     def stems(
         self,
@@ -147,6 +150,11 @@ class SegmentEngine(GraphEngine):
         return kind.decode(output.reshape(kind.output_shape), context)
 
     def _check(self) -> None:
+        """Compare what the graph takes and gives with the network.
+
+        Raises:
+            WeightsCorrupt: They differ.
+        """
         signature = self._runner.signature
         kind, takes, gives = self.network.kind, signature.input_shape[1:], signature.output_shape[1:]
         most = next(iter(signature.input_shape), None)

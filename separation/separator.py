@@ -7,11 +7,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from stemline.separation import stft, wiener
-from stemline.separation.engine import Engine
+from stemline.separation.engine import Engine, TransformingEngine
 from stemline.separation.errors import OptionError
 from stemline.separation.extension import Extension
 from stemline.separation.moments import Moments
@@ -56,6 +57,14 @@ class Separator(StreamSeparator):
         self.refine = refine
         self.level = level
         self._threads = OrderedThreads(engine.in_flight)
+        #: The engine, where it transforms too. Its graph has no context, and no filter behind the networks.
+        self._transforming = (
+            engine
+            if isinstance(engine, TransformingEngine)
+            and engine.transform == "device"
+            and not (context or refine)
+            else None
+        )
 
     def adds_up(self, stems: Iterable[str]) -> bool:
         """Return whether these stems add up to the mix: where nothing is silenced above 11 kHz."""
@@ -96,11 +105,19 @@ class Separator(StreamSeparator):
         # others, which saves its inverse transform and makes the sum exact.
         rest = known[-1] if self.extension is not Extension.ZEROS and set(wanted) == set(known) else None
         inverted = tuple((name, known.index(name)) for name in wanted if name != rest)
-        return _Plan(inverted, rest)
+        return _Plan(inverted, rest, "C" if self._transforming is None else "F")
 
     def _run(self, window: Window, inverted: Sequence[tuple[str, int]], timer: StageTimer) -> list[Samples]:
         """Transform, infer and invert one window; runs in a thread of the pool."""
         clock = time.perf_counter()
+        if self._transforming is not None:
+            names = [name for name, _ in inverted]
+            stems = self._transforming.stems(
+                window.samples(order="F"), names, self.extension, level=self.level
+            )
+            check_output(self.engine, stems)
+            timer.add("infer", clock)
+            return [stem[:, : span(window.keep.stop)] for stem in stems]
         spectrum = stft.forward(window.samples(), FRAME_BINS if self.refine else NETWORK_BINS)
         magnitude = stft.magnitude(spectrum)
         clock = timer.add("transform", clock)
@@ -138,7 +155,7 @@ def _finish(
         stems = {name: piece[:, part] for (name, _), piece in zip(plan.inverted, pieces, strict=True)}
         if plan.rest is not None:
             before = window.keep.start * HOP
-            remainder = window.samples(before + part.start, before + part.stop)
+            remainder = window.samples(before + part.start, before + part.stop, order=plan.order)
             for stem in stems.values():
                 remainder -= stem
             stems[plan.rest] = remainder
@@ -147,7 +164,12 @@ def _finish(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Which instruments are inverted (name and number), and which is the mix less the others."""
+    """Which instruments are inverted (name and number), and which is the mix less the others.
+
+    Attributes:
+        order: Of the stems in memory; see `Window.samples`.
+    """
 
     inverted: tuple[tuple[str, int], ...]
     rest: str | None
+    order: Literal["C", "F"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemline.separation.batching import Batcher
+from stemline.separation.batching import Array, Batcher, stacked
 from stemline.separation.cuda import first_card
 from stemline.separation.errors import (
     DeviceError,
@@ -54,7 +54,7 @@ class TensorFlowEngine:
         self.network = network
         self.any_length = False  # spleeter's graph takes 512 frames
         self.in_flight = 1
-        self._batcher: Batcher | None = None
+        self._batcher: Batcher[Array, list[Array]] | None = None
         self.device = self._choose(device)
         self._open(weights, threads)
         log.info("engine.loaded", engine="tensorflow", model=network.name, device=self.device)
@@ -89,8 +89,8 @@ class TensorFlowEngine:
         if not gpus:
             raise DeviceError(f"{device} was asked for, but TensorFlow finds no such device.")
         card = first_card()
-        self._batcher = Batcher(self._run, card.batch)
-        self.in_flight = 2 * card.batch
+        self._batcher = Batcher[Array, list[Array]](stacked(self._run), card.batch())
+        self.in_flight = 2 * self._batcher.size
         return f"cuda ({card.name})"
 
     def _open(self, weights: Path, threads: int) -> None:

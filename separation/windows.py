@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,10 +48,15 @@ class Window:
     length: int
     only: bool
 
-    def samples(self, start: int = 0, stop: int | None = None) -> Samples:
-        """Return a copy of samples `start` to `stop`, by default all span(frames) of them: (2, count)."""
+    def samples(
+        self, start: int = 0, stop: int | None = None, *, order: Literal["C", "F"] = "C"
+    ) -> Samples:
+        """Return a copy of samples `start` to `stop`, by default all span(frames) of them: (2, count).
+
+        Those of a channel lie beside each other in memory or, with the order F, the two of a moment.
+        """
         stop = span(self.frames) if stop is None else stop
-        found = np.zeros((CHANNELS, stop - start), np.float32)
+        found = np.zeros((CHANNELS, stop - start), np.float32, order=order)
         place = self.before - start  # of the next block
         for block in self.blocks:
             begin, end = max(place, 0), min(place + len(block), stop - start)

@@ -178,6 +178,7 @@ class Engines:
                 threads=options.threads or None,
                 songs=self._songs,
                 batch_wait_s=options.batch_wait_ms / 1000,
+                transform=options.gpu_transform,
                 member=self._get,
             )
         except WeightsError as error:

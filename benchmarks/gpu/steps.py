@@ -103,7 +103,7 @@ def versions(device: str) -> Result:
         facts |= {
             "card": card.name,
             "free memory, GiB": f"{card.free_bytes / 2**30:.1f}",
-            "batch": str(card.batch),
+            "batch": str(card.batch()),
         }
     return {"facts": facts}
 

@@ -67,6 +67,7 @@ def device(context: CheckContext) -> Iterator[Finding]:
             device=settings.engine.device,
             directory=settings.engine.models_dir,
             threads=settings.engine.threads or None,
+            transform=settings.engine.gpu_transform,
         )
     except WeightsError as error:
         yield fail("device", error.message, "see `stemline models verify`; nothing was run on the device")
@@ -75,7 +76,11 @@ def device(context: CheckContext) -> Iterator[Finding]:
         yield fail("device", reason, "check STEMLINE_ENGINE, STEMLINE_DEVICE and the driver of the device")
     else:
         took_s = time.monotonic() - began
-        yield ok("device", f"{settings.engine.name} on {loaded.device}, {model} ready in {took_s:.1f} s")
+        # On a card it is of interest, and other engines have no such choice.
+        where = getattr(loaded, "transform", "host")
+        on_card = f", samples transformed on the {where}" if loaded.device != "cpu" else ""
+        what = f"{settings.engine.name} on {loaded.device}{on_card}"
+        yield ok("device", f"{what}, {model} ready in {took_s:.1f} s")
 
 
 def _mode_models(engine: EngineSettings) -> tuple[str, str]:

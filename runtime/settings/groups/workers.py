@@ -76,6 +76,11 @@ class EngineSettings(Group):
     batch_wait_ms: float = setting(
         5.0, "On a GPU, how long a segment waits for others before an incomplete batch runs, ms.", ge=0
     )
+    gpu_transform: Literal["device", "host"] = setting(
+        "device",
+        "On a GPU, where Spleeter's models transform samples: `device`, which is tried at the start and falls "
+        "back to the host, or `host`.",
+    )
     models_dir: Path | None = setting(None, "Folder of verified weights; the user's cache if not set.")
     models_mirror: str | None = setting(None, "Base URL of your own mirror of the weights, http(s) or s3.")
     models_fetch: bool = setting(False, "Whether a worker fetches weights that it needs and lacks.")

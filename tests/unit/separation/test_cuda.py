@@ -85,7 +85,7 @@ def test_without_a_driver_the_error_says_so() -> None:
 @pytest.mark.parametrize(("free", "batch"), [(80 << 30, 16), (8_000 << 20, 8), (600 << 20, 1), (0, 1)])
 def test_the_batch_fits_the_memory(free: int, batch: int) -> None:
     """The first size follows from the free memory and leaves room."""
-    assert batch == Card("card", free).batch
+    assert batch == Card("card", free).batch()
 
 
 def test_loading_runs_both_sizes_and_compares_them_with_the_processor(sessions: Sessions) -> None:

@@ -1,0 +1,181 @@
+"""From samples to stems on a stand-in card: batches, the outputs asked for, and the way back to the host."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from stemline.separation import cuda
+from stemline.separation.errors import DeviceError, DeviceFailed, DeviceOutOfMemory
+from stemline.separation.extension import Extension
+from stemline.separation.network import SEGMENT_FRAMES, Network
+from stemline.separation.onnx_engine import OnnxEngine
+from stemline.separation.separator import Separator
+from stemline.separation.stft import span
+from tests.support.cuda import Driver, Sessions, install
+
+NETWORK = Network("2stems", ("vocals", "accompaniment"))
+SHAPE = (span(SEGMENT_FRAMES), 2)
+
+
+@pytest.fixture
+def driver() -> Driver:
+    """A card with room for batches of two segments."""
+    return Driver(free=5 << 30)
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> Sessions:
+    """A card that works, unless the test changes it."""
+    stand_in = Sessions()
+    install(monkeypatch, stand_in, driver)
+    return stand_in
+
+
+def engine(device: str = "cuda", **options: float) -> OnnxEngine:
+    return OnnxEngine(
+        NETWORK,
+        lambda *, polyphase: b"masks",  # noqa: ARG005
+        samples_graph=lambda: b"samples",
+        device=device,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def segment(value: float) -> np.ndarray:
+    return np.full(SHAPE, value, np.float32).T
+
+
+def test_the_transform_is_on_the_device_where_the_card_runs_it(sessions: Sessions) -> None:
+    """After loading, each CUDA session has run its one shape; the processor's graph was the reference."""
+    loaded = engine()
+    assert (loaded.device, loaded.transform) == ("cuda (NVIDIA Stand-in)", "device")
+    assert sessions.cuda_shapes == [[(1, *SHAPE)], [(2, *SHAPE)]]
+    assert len(sessions.opened) == 3
+
+
+def test_the_masks_are_opened_when_they_are_asked_for(sessions: Sessions) -> None:
+    """What needs masks, as context and the Wiener filter do, opens their graph, once."""
+    loaded = engine()
+    magnitude = np.ones((2, SEGMENT_FRAMES, 1024), np.float32)
+    for _ in range(2):
+        assert [mask.shape for mask in loaded.masks(magnitude)] == 2 * [magnitude.shape]
+    assert len(sessions.opened) == 6
+    assert Separator(loaded)._transforming is loaded
+    assert Separator(loaded, context=64)._transforming is None
+    assert Separator(loaded, refine=True)._transforming is None
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_card_that_computes_something_else_leaves_the_transform_to_the_host(
+    device: str, sessions: Sessions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The graph of samples fails, that of the masks does not: the card is used, and the log says why."""
+    runs = sessions.fail
+
+    def fail(batch: np.ndarray) -> None:
+        if batch.shape[1:] == SHAPE:
+            raise RuntimeError("CUDNN_STATUS_NOT_SUPPORTED for this product")
+        runs(batch)
+
+    sessions.fail = fail
+    loaded = engine(device)
+    assert (loaded.device, loaded.transform) == ("cuda (NVIDIA Stand-in)", "host")
+    assert Separator(loaded)._transforming is None
+    with pytest.raises(DeviceError, match="no graph from samples to stems"):
+        loaded.stems(segment(1), ["vocals"], Extension.AVERAGE)
+
+
+def test_a_wrong_sample_is_noticed_at_load(sessions: Sessions) -> None:
+    """Stems that differ from the processor's are not used; nor are such masks."""
+    sessions.offset = 0.1
+    with pytest.raises(DeviceError, match="computes something else"):
+        engine()
+
+
+def test_only_the_stems_that_are_asked_for_are_computed(sessions: Sessions) -> None:
+    """A run fetches what its segments need, and each of them gets its own."""
+    loaded = engine()
+    sessions.fetched.clear()
+    (vocals,) = loaded.stems(segment(0.5), ["vocals"], Extension.UPPER)
+    assert sessions.fetched == [("vocals/upper",)]
+    assert np.array_equal(vocals, segment(0.25))
+    assert vocals.T.flags.c_contiguous
+    both = loaded.stems(segment(1), ["accompaniment", "vocals"], Extension.ZEROS)
+    assert sessions.fetched[1:] == [("accompaniment/zeros", "vocals/zeros")]
+    assert [np.array_equal(stem, segment(0.5)) for stem in both] == [True, True]
+
+
+def test_segments_of_many_songs_get_their_own_stems(sessions: Sessions) -> None:
+    """Full batches and single ones, two at a time, give everybody what is his."""
+    loaded = engine()
+    sessions.seconds = 0.001
+
+    def run(number: int) -> bool:
+        name = NETWORK.instruments[number % 2]
+        (stem,) = loaded.stems(segment(number), [name], Extension.AVERAGE)
+        return np.array_equal(stem, segment(number / 2))
+
+    with ThreadPoolExecutor(5) as pool:
+        assert all(pool.map(run, range(11)))
+    assert sessions.cuda_shapes == [[(1, *SHAPE)], [(2, *SHAPE)]]
+
+
+def test_a_full_card_halves_the_batch(sessions: Sessions) -> None:
+    """Batches that do not fit shrink, and no segment is lost; one that does not fit is an error."""
+    loaded = engine()
+
+    def fail(batch: np.ndarray) -> None:
+        if len(batch) > 1:
+            raise RuntimeError("CUDA failure 2: out of memory")
+
+    sessions.fail = fail
+    with ThreadPoolExecutor(4) as pool:
+        stems = list(pool.map(lambda n: loaded.stems(segment(n), ["vocals"], Extension.AVERAGE)[0], range(4)))
+    assert [float(stem[0, 0]) for stem in stems] == [0, 0.5, 1, 1.5]
+
+    def fail_all(_: np.ndarray) -> None:
+        raise RuntimeError("CUDA failure 2: out of memory")
+
+    sessions.fail = fail_all
+    with pytest.raises(DeviceOutOfMemory):
+        loaded.stems(segment(1), ["vocals"], Extension.AVERAGE)
+
+
+def test_a_failed_card_is_said(sessions: Sessions) -> None:
+    """Any other failure of a run is the card's, with its words."""
+    loaded = engine()
+
+    def fail(_: np.ndarray) -> None:
+        raise RuntimeError("CUDA failure 700: an illegal memory access was encountered")
+
+    sessions.fail = fail
+    with pytest.raises(DeviceFailed, match="CUDA failure 700"):
+        loaded.stems(segment(1), ["vocals"], Extension.AVERAGE)
+
+
+def test_two_batches_share_half_of_the_cards_memory(sessions: Sessions) -> None:
+    """What a segment takes is counted for both batches that are in flight, and so is what songs share."""
+    assert cuda.Card("card", 80 << 30).batch(500 << 20, at_once=2) == 16
+    assert cuda.Card("card", 8000 << 20).batch(500 << 20, at_once=2) == 4
+    assert engine().in_flight == 4
+    assert engine(songs=4).in_flight == 2
+
+
+def test_the_hosts_memory_is_locked_while_it_is_used(driver: Driver, sessions: Sessions) -> None:
+    """What the card copies from and to is registered with the driver, and let go of before it is freed."""
+    array = cuda.page_locked((2, 3))
+    assert driver.calls.count("cuMemHostRegister_v2") == 1
+    del array
+    assert driver.calls.count("cuMemHostUnregister") == 1
+    assert driver.calls[-2:] == ["cuCtxPopCurrent_v2", "cuDevicePrimaryCtxRelease_v2"]
+
+
+def test_memory_that_cannot_be_locked_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of locked memory makes copies slower, and nothing else."""
+    monkeypatch.setattr(
+        "stemline.separation.cuda.ctypes.CDLL", lambda _: Driver(failing=("cuMemHostRegister_v2", 2))
+    )
+    assert not cuda.page_locked((2, 3)).any()
