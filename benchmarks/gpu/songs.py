@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import resource
 import tempfile
 import time
@@ -14,15 +16,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
 from benchmarks.memory import Even
+from stemline.separation.cuda import LARGEST_BATCH
+from stemline.separation.engine import LoadedEngine
 from stemline.separation.media import MediaLimits, OutputSpec
+from stemline.separation.media.encode import StemWriter
+from stemline.separation.network import Network
+from stemline.separation.onnx_engine import OnnxEngine
 from stemline.separation.pipeline import separate_file
+from tests.support.cuda import Sessions, install
 
 Result = dict[str, Any]
 SEGMENT_S: Final = 512 * 1024 / 44_100
 """Seconds of audio of one segment."""
 HOST_S = 60.0
 """Seconds of audio that the host alone is measured with."""
+SONGS: Final = 16
+"""Songs that are separated at a time to keep a card busy."""
 
 
 @contextmanager
@@ -75,28 +89,118 @@ def songs(device: str) -> Result:
 
 
 def host(device: str) -> Result:
-    """Measure what is left for the host where the networks take no time, the decoding process included."""
+    """Measure what is left for the host where the networks take no time.
+
+    Once with the transforms on the host, once with a stand-in for a card that goes from samples to stems.
+    """
     del device
-    limits = MediaLimits(max_duration_s=3600, max_bytes=1 << 32)
     figures = {}
     with song(HOST_S) as source:
         for stems in (2, 4):
-            engine = Even(stems)
-            for codec, kbps in (("wav", None), ("flac", None), ("mp3", 192), ("aac", 192)):
-                outputs = {
-                    name: OutputSpec(source.with_name(f"{name}.{codec}"), codec, bitrate_kbps=kbps)
-                    for name in engine.network.instruments
-                }
-                separate_file(engine, source, outputs, limits=limits)  # what is loaded once is not counted
-                began = _processor_s()
-                separate_file(engine, source, outputs, limits=limits)
-                used_ms = (_processor_s() - began) * 1000
-                figures[f"host_{stems}_{codec}"] = (
-                    f"{stems} stems to {codec}" + (f", {kbps} kbit/s" if kbps else ""),
+            for codec, kbps in ((None, None), ("wav", None), ("flac", None), ("mp3", 192), ("aac", 192)):
+                words = f"{stems} stems" + (f" to {codec}" if codec else ", nothing measured or written")
+                words += f", {kbps} kbit/s" if kbps else ""
+                figures[f"host_{stems}_{codec or 'nothing'}"] = (
+                    words,
                     "ms of processor a segment",
-                    [used_ms * SEGMENT_S / HOST_S],
+                    [_host_ms(Even(stems), None, source, codec, kbps)],
                 )
+                with _stand_in(stems) as (engine, card):
+                    figures[f"device_{stems}_{codec or 'nothing'}"] = (
+                        f"{words}; samples transformed on the device",
+                        "ms of processor a segment",
+                        [_host_ms(engine, card, source, codec, kbps)],
+                    )
     return {"figures": figures}
+
+
+def busy(device: str) -> Result:
+    """Measure how much of a card's time sixteen songs use, where the host can keep up.
+
+    The card is a stand-in. A batch of 16 takes it a third longer than the cores of this host need for one.
+    """
+    del device
+    with song(HOST_S) as source, _stand_in(2, songs=SONGS) as (engine, card):
+        cores = len(os.sched_getaffinity(0))
+        card.seconds = 4 / 3 * LARGEST_BATCH * _host_ms(engine, card, source, "wav", None) / 1000 / cores
+        card.busy.clear()
+        for seen in card.shapes:
+            seen.clear()
+        with ThreadPoolExecutor(SONGS) as pool:
+            jobs = [pool.submit(_separate, engine, source, "wav", None, number) for number in range(SONGS)]
+            for job in jobs:
+                job.result()
+        elapsed = card.busy[-1][1] - card.busy[0][0]
+        share = sum(end - start for start, end in card.busy) / elapsed
+        segments = SONGS * math.ceil(HOST_S / SEGMENT_S)
+        return {
+            "figures": {
+                "used": (f"a card's time that {SONGS} songs use", "%", [100 * share]),
+                "filled": (
+                    "segments in a batch, of its size",
+                    "%",
+                    [100 * segments / sum(shape[0] for seen in card.shapes for shape in seen)],
+                ),
+                "batch": ("a batch of 16 on that card", "ms", [card.seconds * 1000]),
+            }
+        }
+
+
+@contextmanager
+def _stand_in(stems: int, songs: int = 1) -> Iterator[tuple[OnnxEngine, Sessions]]:
+    """Load an engine on a stand-in for a card that takes no time."""
+    sessions = Sessions(stems)
+    network = Network("stand-in", tuple(f"stem{number}" for number in range(stems)))
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch, sessions)
+        yield (
+            OnnxEngine(
+                network,
+                lambda *, polyphase: b"masks",  # noqa: ARG005
+                samples_graph=lambda: b"samples",
+                device="cuda",
+                songs=songs,
+                batch_wait_s=0.005,
+            ),
+            sessions,
+        )
+
+
+class _Unwritten(StemWriter):
+    """Takes a stem, and neither measures nor writes it."""
+
+    def write(self, block: NDArray[np.float32]) -> None:
+        """Count the samples; a file has to have some."""
+        if not self._frames:
+            super().write(block[:1024])
+        self._frames += len(block)
+
+
+def _separate(
+    engine: LoadedEngine, source: Path, codec: str | None, kbps: int | None, number: int = 0
+) -> None:
+    """Separate a song into all stems of an engine."""
+    suffix = codec or "wav"
+    outputs = {
+        name: OutputSpec(source.with_name(f"{number}-{name}.{suffix}"), suffix, bitrate_kbps=kbps)
+        for name in engine.network.instruments
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        if codec is None:
+            patch.setattr("stemline.separation.pipeline.StemWriter", _Unwritten)
+        separate_file(engine, source, outputs, limits=MediaLimits(max_duration_s=3600, max_bytes=1 << 32))
+
+
+def _host_ms(
+    engine: LoadedEngine, card: Sessions | None, source: Path, codec: str | None, kbps: int | None
+) -> float:
+    """Return the processor time of a segment, ms, less that of the stand-in for a card."""
+    _separate(engine, source, codec, kbps)  # what is loaded once is not counted
+    stand_in = card.cost_s if card else 0.0
+    began = _processor_s()
+    _separate(engine, source, codec, kbps)
+    used = _processor_s() - began - ((card.cost_s if card else 0.0) - stand_in)
+    return used * 1000 * SEGMENT_S / HOST_S
 
 
 def _processor_s() -> float:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu.songs import SEGMENT_S, Result, host, songs
+from benchmarks.gpu.songs import SEGMENT_S, Result, busy, host, songs
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +280,7 @@ STEPS = {
     "batch_sizes": Step("Batches by size", batch_sizes, 120),
     "songs": Step("Whole songs", songs, 180),
     "host": Step("The host, with networks that take no time", host, 120),
+    "busy": Step("A stand-in card, with sixteen songs", busy, 120),
     "size_change": Step("A change of the batch's size", size_change, 60),
     "device_only": Step("The device alone", device_only, 60),
     "graphs": Step("Forms of the graph", graphs, 60),

@@ -68,7 +68,8 @@ class Sessions:
         provider_missing: Whether CUDA sessions run on the CPU, as ONNX Runtime's do without libraries.
         offset: Added to the masks of CUDA, to be noticed.
         seconds: How long a batch takes on CUDA.
-        busy_s: How long the card has computed.
+        busy: From when to when the card computed each batch, of `time.perf_counter`.
+        cost_s: Processor time that the stand-in itself took for stems, s.
         fetched: Names of the outputs of each run of a graph from samples to stems.
     """
 
@@ -81,7 +82,8 @@ class Sessions:
         self.provider_missing = False
         self.offset = 0.0
         self.seconds = 0.0
-        self.busy_s = 0.0
+        self.busy: list[tuple[float, float]] = []
+        self.cost_s = 0.0
         self.card = threading.Lock()
         self.fetched: list[tuple[str, ...]] = []
         self._instruments = instruments
@@ -135,8 +137,11 @@ class _Session:
         assert options.only_execute_path_to_fetches
         share = self._computed(binding.input)
         self._owner.fetched.append(tuple(binding.outputs))
+        began = time.thread_time()
         for output in binding.outputs.values():
             np.multiply(binding.input, np.float32(share), out=output)
+        with self._owner.card:
+            self._owner.cost_s += time.thread_time() - began
 
     def _computed(self, batch: np.ndarray) -> float:
         """Take a card's time for a batch, and return what each stem has of it."""
@@ -146,8 +151,9 @@ class _Session:
         self._owner.fail(batch)
         self._shapes.append(batch.shape)
         with self._owner.card:  # which computes one batch at a time
+            began = time.perf_counter()
             time.sleep(self._owner.seconds)
-            self._owner.busy_s += self._owner.seconds
+            self._owner.busy.append((began, time.perf_counter()))
         return share + self._owner.offset
 
 
@@ -168,7 +174,22 @@ class _Binding:
         self.outputs[name] = np.ctypeslib.as_array(place).reshape(shape)
 
 
-def install(monkeypatch: pytest.MonkeyPatch, sessions: Sessions, driver: Driver | None = None) -> None:
+class ProcessorAsCard:
+    """Replaces ONNX Runtime's session: what is meant for a card is computed by its CPU provider."""
+
+    def __init__(self) -> None:
+        self._session = onnx_runtime().InferenceSession
+
+    def __call__(self, graph: Any, options: Any, *, providers: list[Any], enable_fallback: int) -> Any:
+        names = [each if isinstance(each, str) else each[0] for each in providers]
+        made = self._session(graph, options, providers=names[-1:], enable_fallback=enable_fallback)
+        made.get_providers = lambda: names
+        return made
+
+
+def install(
+    monkeypatch: pytest.MonkeyPatch, sessions: Sessions | ProcessorAsCard, driver: Driver | None = None
+) -> None:
     """Let the engine find a card with this driver, and run its sessions on the stand-in."""
     library = onnx_runtime()
     monkeypatch.setattr(

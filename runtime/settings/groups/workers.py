@@ -78,8 +78,8 @@ class EngineSettings(Group):
     )
     gpu_transform: Literal["device", "host"] = setting(
         "device",
-        "On a GPU, where Spleeter's models transform samples: `device`, which is tried at the start and falls "
-        "back to the host, or `host`.",
+        "On a GPU, where Spleeter's models transform samples: `device`, which is tried at the start and "
+        "falls back to the host, or `host`.",
     )
     models_dir: Path | None = setting(None, "Folder of verified weights; the user's cache if not set.")
     models_mirror: str | None = setting(None, "Base URL of your own mirror of the weights, http(s) or s3.")

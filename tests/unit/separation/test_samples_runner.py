@@ -37,7 +37,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> Sessions:
 def engine(device: str = "cuda", **options: float) -> OnnxEngine:
     return OnnxEngine(
         NETWORK,
-        lambda *, polyphase: b"masks",  # noqa: ARG005
+        lambda *, polyphase: b"masks",
         samples_graph=lambda: b"samples",
         device=device,
         **options,  # type: ignore[arg-type]
