@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stemline.separation.array_pool import ArrayPool
 from stemline.separation.batching import Batcher
 from stemline.separation.cuda import SEGMENT_BYTES, Card, page_locked
 from stemline.separation.errors import DeviceError, DeviceOutOfMemory
@@ -21,8 +23,10 @@ log = get_logger(__name__)
 
 #: Device memory that a segment needs: that of the networks, and its samples, frames and spectrum meanwhile.
 SAMPLES_BYTES: Final = SEGMENT_BYTES + (50 << 20)
-#: Batches in flight: the samples of one are copied while another one is computed.
-_AT_ONCE: Final = 2
+#: Batches on the card: the samples of one are copied while another one is computed.
+_ON_CARD: Final = 2
+#: Batches in flight: a further one is ready on the host, since its threads are busy when results arrive.
+_AT_ONCE: Final = _ON_CARD + 1
 #: Of a segment.
 _SHAPE: Final = (span(SEGMENT_FRAMES), CHANNELS)
 
@@ -44,15 +48,22 @@ class _Buffers:
 
     Args:
         size: Segments of a batch.
+        results: Where the stems of each segment are copied to.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, results: ArrayPool) -> None:
         self._size = size
+        self._results = results
         self._input = page_locked((size, *_SHAPE))
         self._outputs: dict[str, NDArray[np.float32]] = {}
 
-    def run(self, session: Session, segments: Sequence[_Segment], size: int) -> list[list[Interleaved]]:
-        """Return the outputs that each segment asks for, computed in a batch of `size`."""
+    def run(
+        self, session: Session, segments: Sequence[_Segment], size: int, on_card: threading.Semaphore
+    ) -> list[list[Interleaved]]:
+        """Return the outputs that each segment asks for, computed in a batch of `size`.
+
+        The card is taken when the batch is ready, and left when its outputs are on the host.
+        """
         batch = self._input[:size]
         for row, segment in zip(batch, segments, strict=False):
             row[:] = segment.samples
@@ -60,9 +71,10 @@ class _Buffers:
         names = dict.fromkeys(name for segment in segments for name in segment.outputs)
         for name in names.keys() - self._outputs.keys():
             self._outputs[name] = page_locked((self._size, *_SHAPE))
-        session.run_into(batch, {name: self._outputs[name][:size] for name in names})
+        with on_card:
+            session.run_into(batch, {name: self._outputs[name][:size] for name in names})
         return [
-            [self._outputs[name][number].copy() for name in segment.outputs]
+            [self._results.copy(self._outputs[name][number]) for name in segment.outputs]
             for number, segment in enumerate(segments)
         ]
 
@@ -93,11 +105,13 @@ class SamplesRunner:
         songs: int,
         batch_wait_s: float,
     ) -> None:
-        size = card.batch(SAMPLES_BYTES, at_once=_AT_ONCE)
+        size = card.batch(SAMPLES_BYTES, at_once=_ON_CARD)
         self.device = f"cuda ({card.name})"
         self._single = Session(name, graph, "cuda")
         self._full = Session(name, graph, "cuda") if size > 1 else self._single
-        self._buffers = [_Buffers(size) for _ in range(_AT_ONCE)]
+        self._results = ArrayPool(_SHAPE, most=2 * _AT_ONCE * size)
+        self._on_card = threading.Semaphore(_ON_CARD)
+        self._buffers = [_Buffers(size, self._results) for _ in range(_AT_ONCE)]
         self._batcher = Batcher[_Segment, list[Interleaved]](
             self._batch, size, wait_s=batch_wait_s, at_once=_AT_ONCE
         )
@@ -116,9 +130,12 @@ class SamplesRunner:
     def _batch(self, segments: Sequence[_Segment], size: int) -> list[list[Interleaved]]:
         buffers = self._buffers.pop()
         try:
-            return buffers.run(self._single if size == 1 else self._full, segments, size)
+            return buffers.run(self._session(size), segments, size, self._on_card)
         finally:
             self._buffers.append(buffers)
+
+    def _session(self, size: int) -> Session:
+        return self._single if size == 1 else self._full
 
     def _verify(self, reference: Session, outputs: tuple[str, ...]) -> None:
         """Run both sizes, which also plans their convolutions, and compare the stems with the CPU's."""
@@ -140,8 +157,8 @@ class SamplesRunner:
 
     def _difference(self, segment: _Segment, size: int, expected: dict[str, NDArray[np.float32]]) -> float:
         """Return the largest difference of a sample in a full batch of equal segments."""
-        session = self._single if size == 1 else self._full
-        results = _Buffers(size).run(session, [segment] * size, size)
+        buffers = _Buffers(size, self._results)
+        results = buffers.run(self._session(size), [segment] * size, size, self._on_card)
         return max(
             float(np.abs(stem - expected[name][0]).max())
             for stems in results

@@ -1,0 +1,47 @@
+"""Arrays that are used again."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: References to an array that nobody else holds: the pool's, and the one that it is asked by.
+_UNUSED: Final = 2
+
+
+class ArrayPool:
+    """Gives copies of arrays of one shape in memory that is in use already.
+
+    To get fresh memory from the system costs more than such a copy. An array is free again as soon as nobody
+    holds it or a view of it.
+
+    Args:
+        shape: Of the arrays.
+        most: How many are kept; further ones are fresh.
+    """
+
+    def __init__(self, shape: tuple[int, ...], most: int) -> None:
+        self._shape = shape
+        self._most = most
+        self._arrays: list[NDArray[np.float32]] = []
+        self._lock = threading.Lock()
+
+    def copy(self, source: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a copy, which is the caller's own for as long as it is held."""
+        array = self._take()
+        array[:] = source
+        return array
+
+    def _take(self) -> NDArray[np.float32]:
+        with self._lock:
+            for number in range(len(self._arrays)):
+                if sys.getrefcount(self._arrays[number]) <= _UNUSED:
+                    return self._arrays[number]
+            array = np.empty(self._shape, np.float32)
+            if len(self._arrays) < self._most:
+                self._arrays.append(array)
+            return array
