@@ -26,6 +26,7 @@ from benchmarks.report import RESULTS, Report
 
 _SOURCES = (
     "benchmarks/gpu/__main__.py",
+    "benchmarks/gpu/samples_step.py",
     "benchmarks/gpu/songs.py",
     "benchmarks/gpu/steps.py",
     "benchmarks/gpu/torch_ceiling.py",

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu.samples_step import samples
 from benchmarks.gpu.songs import SEGMENT_S, Result, busy, host, songs
 
 
@@ -277,6 +278,7 @@ def ceiling(device: str) -> Result:
 STEPS = {
     "versions": Step("Versions", versions, 60),
     "parity": Step("Equality with the processor", parity, 90),
+    "samples": Step("From samples to stems", lambda device: samples(device, lambda: session("cpu")), 90),
     "batch_sizes": Step("Batches by size", batch_sizes, 120),
     "songs": Step("Whole songs", songs, 180),
     "host": Step("The host, with networks that take no time", host, 120),

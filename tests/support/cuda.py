@@ -169,7 +169,8 @@ class _Binding:
     def bind_output(
         self, name: str, device: str, _id: int, dtype: np.dtype[Any], shape: tuple[int, ...], address: int
     ) -> None:
-        assert (device, dtype) == ("cpu", np.float32)
+        assert device == "cpu"
+        assert dtype == np.dtype(np.float32)
         place = (ctypes.c_float * math.prod(shape)).from_address(address)
         self.outputs[name] = np.ctypeslib.as_array(place).reshape(shape)
 

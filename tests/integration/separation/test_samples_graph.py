@@ -113,7 +113,7 @@ def test_equal_silent_and_loud_channels(on_device: OnnxEngine, on_host: OnnxEngi
     """A mono source, a silent channel, silence, and samples beyond full scale."""
     part = mix[:60_000]
     check(on_device, on_host, np.repeat(part[:, :1], 2, axis=1))
-    check(on_device, on_host, part * np.float32([1, 0]))
+    check(on_device, on_host, part * np.array([1, 0], np.float32))
     check(on_device, on_host, part * 0)
     check(on_device, on_host, part * np.float32(3))
 
@@ -146,7 +146,7 @@ def test_a_resampled_mono_file(
     with wave.open(str(source), "wb") as file:
         file.setparams((1, 2, 22_050, 0, "NONE", ""))
         file.writeframes((mix[:320_000, 0] * 32767).astype("<i2").tobytes())
-    files = []
+    files: list[list[np.ndarray]] = []
     for engine in (on_device, on_host):
         outputs = {
             name: OutputSpec(tmp_path / f"{len(files)}-{name}.flac", "flac", samplerate=32_000)

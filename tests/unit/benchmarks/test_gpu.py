@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu import songs, steps
+from benchmarks.gpu import samples_step, songs, steps
 from benchmarks.gpu.__main__ import report, run_step
 from tests.support.cuda import Sessions, install
 
@@ -21,13 +21,26 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
     install(monkeypatch, stand_in)
     monkeypatch.setattr(steps, "graph", lambda *, polyphase: b"graph")
     monkeypatch.setattr(steps, "runs_on", lambda _: 1)
+    monkeypatch.setattr(samples_step, "samples_graph", lambda: b"graph")
     monkeypatch.setattr(songs, "HOST_S", 0.5)
+    monkeypatch.setattr(songs, "SONG_S", 0.5)
+    monkeypatch.setattr(songs, "SLACK", 0.01)
     return stand_in
 
 
 @pytest.mark.parametrize(
     "name",
-    ["versions", "host", "parity", "batch_sizes", "size_change", "provider_options", "graphs"],
+    [
+        "versions",
+        "host",
+        "busy",
+        "samples",
+        "parity",
+        "batch_sizes",
+        "size_change",
+        "provider_options",
+        "graphs",
+    ],
 )
 def test_a_step_has_a_result_on_a_card(name: str, sessions: Sessions) -> None:
     """Each step that needs CUDA alone runs on the stand-in, and its result can be reported."""

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
-from stemline.separation.batching import Batcher, stacked
+from stemline.separation.batching import Array, Batcher, stacked
 from stemline.separation.errors import DeviceError, DeviceOutOfMemory
 from stemline.testing.processes import eventually
 
@@ -27,11 +29,15 @@ class Device:
         return [batch * 2, batch * 3]
 
 
+def batcher_of(run: Callable[..., Any], size: int, *, wait_s: float = 0.0) -> Batcher[Array, list[Array]]:
+    return Batcher(stacked(run), size, wait_s=wait_s, kind=lambda one: one.shape)
+
+
 def segments(count: int) -> list[np.ndarray]:
     return [np.full((2, 4, 8), number, np.float32) for number in range(count)]
 
 
-def run_all(batcher: Batcher, device: Device, count: int) -> list:
+def run_all(batcher: Batcher[Array, list[Array]], device: Device, count: int) -> list:
     with ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(count)]
         eventually(lambda: len(batcher._waiting) == count - 1, 180, "the segments wait")
@@ -42,7 +48,7 @@ def run_all(batcher: Batcher, device: Device, count: int) -> list:
 def test_segments_of_many_threads_share_batches() -> None:
     """What waits while the device is busy runs together, and everybody gets his own answer."""
     device = Device()
-    batcher = Batcher(stacked(device), 8, kind=np.shape)
+    batcher = batcher_of(device, 8)
     answers = run_all(batcher, device, 17)
     for number, (twice, thrice) in enumerate(answers):
         assert np.array_equal(np.full((2, 4, 8), 2 * number), twice)
@@ -55,7 +61,7 @@ def test_segments_of_many_threads_share_batches() -> None:
 def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
     """A batch that does not fit is run again in halves without losing a segment, and the size stays lower."""
     device = Device(room=3)
-    batcher = Batcher(stacked(device), 16, kind=np.shape)
+    batcher = batcher_of(device, 16)
     answers = run_all(batcher, device, 17)
     assert [2 * number for number in range(17)] == [int(twice[0, 0, 0]) for twice, _ in answers]
     assert batcher.size in (2, 3)
@@ -66,7 +72,7 @@ def test_one_segment_that_does_not_fit_is_an_error() -> None:
     device = Device(room=0)
     device.go.set()
     with pytest.raises(DeviceOutOfMemory):
-        Batcher(stacked(device), 4, kind=np.shape)(segments(1)[0])
+        batcher_of(device, 4)(segments(1)[0])
 
 
 def test_a_failing_device_fails_every_segment_of_its_batch() -> None:
@@ -75,7 +81,7 @@ def test_a_failing_device_fails_every_segment_of_its_batch() -> None:
     def fail(_: np.ndarray) -> list[np.ndarray]:
         raise DeviceError("the card fell off the bus")
 
-    batcher = Batcher(stacked(fail), 4, kind=np.shape)
+    batcher = batcher_of(fail, 4)
     with ThreadPoolExecutor(6) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(6)]
         assert len(futures) == 6
@@ -88,7 +94,7 @@ def test_segments_of_different_lengths_never_share_a_batch() -> None:
     """Windows with and without context can be in flight at the same time."""
     device = Device()
     device.go.set()
-    batcher = Batcher(stacked(device), 8, kind=np.shape)
+    batcher = batcher_of(device, 8)
     with ThreadPoolExecutor(8) as pool:
         shapes = [(2, 4 + number % 2, 8) for number in range(20)]
         futures = [pool.submit(batcher, np.ones(shape, np.float32)) for shape in shapes]
@@ -99,7 +105,7 @@ def test_an_incomplete_batch_waits_and_is_padded() -> None:
     """Segments that arrive within the wait run together, in a batch of the full size."""
     device = Device()
     device.go.set()
-    batcher = Batcher(stacked(device), 4, wait_s=2, kind=np.shape)
+    batcher = batcher_of(device, 4, wait_s=2)
     with ThreadPoolExecutor(3) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(3)]
         answers = [future.result(timeout=180) for future in futures]
@@ -111,7 +117,7 @@ def test_a_full_batch_does_not_wait() -> None:
     """As soon as a batch is full it runs, however long the wait is."""
     device = Device()
     device.go.set()
-    batcher = Batcher(stacked(device), 4, wait_s=3600, kind=np.shape)
+    batcher = batcher_of(device, 4, wait_s=3600)
     with ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(batcher, segment) for segment in segments(4)]
         answers = [future.result(timeout=180) for future in futures]
@@ -130,7 +136,7 @@ def order_of(levels: list[int]) -> list[float]:
         order.extend(float(each[0, 0, 0]) for each in batch)
         return [batch]
 
-    batcher = Batcher(stacked(run), 1, kind=np.shape)
+    batcher = batcher_of(run, 1)
     with ThreadPoolExecutor(len(levels) + 1) as pool:
         futures = [pool.submit(batcher, np.full((2, 4, 8), -1, np.float32))]
         assert started.wait(60)
@@ -159,7 +165,7 @@ def test_no_level_waits_for_ever() -> None:
         order.append(float(batch[0, 0, 0, 0]))
         return [batch]
 
-    batcher = Batcher(stacked(run), 1, kind=np.shape)
+    batcher = batcher_of(run, 1)
 
     def high() -> None:
         while 0.0 not in order and len(order) < 50:

@@ -13,7 +13,7 @@ import pytest
 from stemline.models import installation
 from stemline.models.loading import load_engine
 from stemline.models.weights import WeightStore
-from stemline.separation.batching import Batcher, stacked
+from stemline.separation.batching import Array, Batcher, stacked
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.errors import Cancelled
 from stemline.separation.interruption import Interruption, tried
@@ -152,7 +152,7 @@ def submit() -> Iterator[Callable[..., object]]:
 def test_a_batch_ends_when_nobody_wants_it(submit) -> None:
     """On a GPU, a batch of which all segments were interrupted ends, and the next one runs."""
     device, interruptions = Device(), [Interruption(), Interruption()]
-    batcher = Batcher(stacked(device), 2, wait_s=60)
+    batcher: Batcher[Array, list[Array]] = Batcher(stacked(device), 2, wait_s=60)
     ones = np.ones((1, 4), np.float32)
     futures = [submit(batcher, ones, interruption=each) for each in interruptions]
     eventually(lambda: device.batches == [2], 60, "the batch runs")
@@ -168,7 +168,7 @@ def test_a_batch_ends_when_nobody_wants_it(submit) -> None:
 def test_a_segment_that_waits_is_taken_back(submit) -> None:
     """A segment that waits for the device is taken back at once; the one that runs is not disturbed."""
     device, over = Device(), Interruption()
-    batcher = Batcher(stacked(device), 1)
+    batcher: Batcher[Array, list[Array]] = Batcher(stacked(device), 1)
     ones = np.ones((1, 4), np.float32)
     runs = submit(batcher, ones, interruption=Interruption())
     eventually(lambda: device.batches == [1], 60, "the first segment runs")

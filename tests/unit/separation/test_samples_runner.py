@@ -63,9 +63,8 @@ def test_the_masks_are_opened_when_they_are_asked_for(sessions: Sessions) -> Non
     for _ in range(2):
         assert [mask.shape for mask in loaded.masks(magnitude)] == 2 * [magnitude.shape]
     assert len(sessions.opened) == 6
-    assert Separator(loaded)._transforming is loaded
-    assert Separator(loaded, context=64)._transforming is None
-    assert Separator(loaded, refine=True)._transforming is None
+    used = [Separator(loaded, **options)._transforming for options in ({}, {"context": 64}, {"refine": True})]
+    assert [each is not None for each in used] == [True, False, False]
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])
