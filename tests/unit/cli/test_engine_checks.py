@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,6 +39,17 @@ def test_a_model_that_is_here_is_loaded(folder: Path, settings: dict[str, Any]) 
     (finding,) = found(device, folder, **settings)
     assert finding.verdict == "ok"
     assert "onnxruntime on cpu, own ready in" in finding.message
+
+
+@pytest.mark.parametrize("transform", ["device", "host"])
+def test_on_a_card_it_is_said_where_samples_are_transformed(
+    transform: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The finding names the card, and what the host has to do beside it."""
+    card = SimpleNamespace(device="cuda (NVIDIA Stand-in)", transform=transform)
+    monkeypatch.setattr("stemline.models.loading.load_engine", lambda *_, **__: card)
+    (finding,) = found(device, folder)
+    assert f"on cuda (NVIDIA Stand-in), samples transformed on the {transform}," in finding.message
 
 
 def test_without_weights_no_device_is_blamed(tmp_path: Path) -> None:
