@@ -48,9 +48,7 @@ class Window:
     length: int
     only: bool
 
-    def samples(
-        self, start: int = 0, stop: int | None = None, *, order: Literal["C", "F"] = "C"
-    ) -> Samples:
+    def samples(self, start: int = 0, stop: int | None = None, *, order: Literal["C", "F"] = "C") -> Samples:
         """Return a copy of samples `start` to `stop`, by default all span(frames) of them: (2, count).
 
         Those of a channel lie beside each other in memory or, with the order F, the two of a moment.
