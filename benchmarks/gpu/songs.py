@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from benchmarks.memory import Even
@@ -29,7 +29,9 @@ from stemline.separation.media.encode import StemWriter
 from stemline.separation.network import Network
 from stemline.separation.onnx_engine import OnnxEngine
 from stemline.separation.pipeline import separate_file
-from tests.support.cuda import Sessions, install
+
+if TYPE_CHECKING:
+    from tests.support.cuda import Sessions
 
 Result = dict[str, Any]
 SEGMENT_S: Final = 512 * 1024 / 44_100
@@ -161,10 +163,14 @@ def busy(device: str) -> Result:
 @contextmanager
 def _stand_in(stems: int, songs: int = 1) -> Iterator[tuple[OnnxEngine, Sessions]]:
     """Load an engine on a stand-in for a card that takes no time."""
+    import pytest  # which may not be installed beside a card
+
+    from tests.support.cuda import Sessions, install
+
     sessions = Sessions(stems)
     network = Network("stand-in", tuple(f"stem{number}" for number in range(stems)))
-    with pytest.MonkeyPatch.context() as patch:
-        install(patch, sessions)
+    with pytest.MonkeyPatch.context() as change:
+        install(change, sessions)
         yield (
             OnnxEngine(
                 network,
@@ -197,9 +203,8 @@ def _separate(
         name: OutputSpec(source.with_name(f"{number}-{name}.{suffix}"), suffix, bitrate_kbps=kbps)
         for name in engine.network.instruments
     }
-    with pytest.MonkeyPatch.context() as patch:
-        if codec is None:
-            patch.setattr("stemline.separation.pipeline.StemWriter", _Unwritten)
+    writer = StemWriter if codec else _Unwritten
+    with patch("stemline.separation.pipeline.StemWriter", writer):
         separate_file(engine, source, outputs, limits=MediaLimits(max_duration_s=3600, max_bytes=1 << 32))
 
 
