@@ -111,16 +111,11 @@ def few_measured_processes() -> None:
 @pytest.fixture(autouse=True)
 def unchanged_environment() -> Iterator[None]:
     """A command that a test runs in this process changes variables for itself alone, as on a real start."""
-    before = _environment()
+    before = dict(os.environ)
     yield
-    if _environment() != before:
+    if dict(os.environ) != before:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _environment() -> dict[str, str]:
-    """Return the variables, but for the one that pytest changes itself during each test."""
-    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
 
 
 def missing(what: str) -> None:
