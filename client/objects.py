@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stemline.client.errors import ObjectMissing, StoreRefused, StoreUnreachable, TransferFailed
+from stemline.client.silence import Silence
 from stemline.client.target import S3Access
 from stemline.jobs.reasons import reason_of
 
@@ -33,8 +34,19 @@ class Object:
 class Bucket:
     """A bucket over S3; its methods may be called from several threads."""
 
-    def __init__(self, access: S3Access, name: str, region: str) -> None:
+    def __init__(
+        self, access: S3Access, name: str, region: str, *, silence: Callable[[], Silence] = Silence
+    ) -> None:
+        """Open no connection yet.
+
+        Args:
+            access: how the store is reached.
+            name: of the bucket.
+            region: of the bucket.
+            silence: makes what decides how long a store that gives no answer is tried again.
+        """
         self.name = name
+        self._silence = silence()
         self._access = access
         self._region = region
         self._client: Any = None
@@ -152,7 +164,15 @@ class Bucket:
         with self._lock:  # creating clients is not thread-safe; using them is
             if self._client is None:
                 self._client = self._made()
+                self._client.meta.events.register_first("needs-retry.s3", self._heard)
             return self._client
+
+    def _heard(self, caught_exception: Exception | None = None, **_: Any) -> None:
+        """End the tries of a call, which botocore counts, by time too: six that time out take minutes."""
+        if caught_exception is None:
+            self._silence.broken()
+        elif self._silence.is_too_long():
+            raise caught_exception
 
     def _made(self, **options: Any) -> Any:
         """Return a client with other options than the usual ones."""

@@ -13,6 +13,7 @@ from stemline.client import uploads
 from stemline.client.errors import ApiError, ClientError, TransferFailed
 from stemline.client.exchange import reaching, reason_of_transfer
 from stemline.client.names import safe_name
+from stemline.client.silence import Silence
 from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def send_file(client: Sender, path: Path, progress: Progress | None = None) -> s
 
 
 def _send_parts(client: Sender, upload: Upload, file: BinaryIO, progress: Progress | None) -> str:
-    faults = 0
+    faults, silence = 0, Silence()
     while upload.parts:
         for number, url in upload.parts.items():
             start = (number - 1) * upload.part_size
@@ -60,13 +61,15 @@ def _send_parts(client: Sender, upload: Upload, file: BinaryIO, progress: Progre
                     url,
                     content=_read(file, start, length, progress),
                     headers={"Content-Length": str(length)},
-                    timeout=60,
+                    timeout=30,
                     **reaching(url),
                 )
+                silence.broken()
                 answer.raise_for_status()
             except httpx.HTTPError as error:
                 faults += 1
-                if faults >= _FAULTS:
+                is_silent = isinstance(error, httpx.TransportError) and silence.is_too_long()
+                if faults >= _FAULTS or is_silent:
                     raise TransferFailed(
                         f"part {number} of {upload.key} could not be sent: {reason_of_transfer(error)}"
                     ) from error
