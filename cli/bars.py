@@ -1,22 +1,28 @@
-"""Bars with lines of text below them, which are wrapped and never cut."""
+"""What is drawn again and again on a terminal, without the keys that are pressed meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import termios
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
+from rich.console import Console
+from rich.live import Live
 from rich.progress import Progress
 from rich.text import Text
 
 
 class Bars(Progress):
-    """Bars, and below them what is said about the whole.
+    """Bars, and below them lines of text, which are wrapped and never cut.
 
     Attributes:
         said: lines below the bars; empty ones are left out.
     """
 
     said: Sequence[str] = ()
+    _echo: Callable[[], None] | None = None
 
     def get_renderables(self) -> Iterator[Any]:
         """Yield the bars and the lines."""
@@ -28,3 +34,59 @@ class Bars(Progress):
         """Set the lines below the bars."""
         self.said = lines
         self.refresh()
+
+    def start(self) -> None:
+        """Begin to draw."""
+        if not self.disable and self._echo is None:
+            self._echo = without_echo(self.console)
+        super().start()
+
+    def stop(self) -> None:
+        """Draw no more."""
+        super().stop()
+        if self._echo is not None:
+            self._echo()
+            self._echo = None
+
+
+class Redrawn(Live):
+    """Something that is drawn anew when it has changed, and cut at the end of the screen."""
+
+    _echo: Callable[[], None] | None = None
+
+    def __init__(self, console: Console) -> None:
+        """Draw on a terminal."""
+        super().__init__(console=console, auto_refresh=False, vertical_overflow="crop")
+
+    def start(self, refresh: bool = False) -> None:
+        """Begin to draw."""
+        if self._echo is None:
+            self._echo = without_echo(self.console)
+        super().start(refresh)
+
+    def stop(self) -> None:
+        """Draw no more."""
+        super().stop()
+        if self._echo is not None:
+            self._echo()
+            self._echo = None
+
+
+def without_echo(console: Console) -> Callable[[], None]:
+    """Let a terminal print no keys, which would move what is drawn, and return what ends this."""
+    try:
+        number = console.file.fileno()
+        before = termios.tcgetattr(number)
+    except (OSError, ValueError, termios.error):  # not a terminal
+        return lambda: None
+    silent = [*before]
+    silent[3] &= ~termios.ECHO
+    _set(number, silent)
+    return lambda: _set(number, before)
+
+
+def _set(number: int, modes: list[Any]) -> None:
+    """Set the modes of a terminal, unless the process runs in its background, where this would stop it."""
+    with suppress(OSError, termios.error):
+        if os.tcgetpgrp(number) == os.getpgrp():
+            termios.tcsetattr(number, termios.TCSANOW, modes)

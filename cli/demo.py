@@ -183,11 +183,13 @@ def watch(stack: Stack, console: Console, client: Client, job_id: str) -> None:
     Raises:
         DemoFailed: the job did not succeed.
     """
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    from stemline.cli.bars import Bars
 
     columns = (TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     console.print(f"Job {job_id}")
-    with Progress(*columns, console=console) as bar:
+    with Bars(*columns, console=console) as bar:
         task = bar.add_task("Submitted", total=100)
         said = ""
         while True:

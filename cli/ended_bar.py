@@ -31,9 +31,11 @@ def ended_bar(name: str, total: int, *, what: str = "jobs") -> Iterator[Callable
         yield say
         return
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    from stemline.cli.bars import Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen(stderr=True), transient=True) as bar:
+    with Bars(*columns, console=screen(stderr=True), transient=True) as bar:
         task = bar.add_task(escape(name), total=total)
         yield lambda ended: bar.update(task, completed=ended)

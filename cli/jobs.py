@@ -225,9 +225,9 @@ def _watch_jobs(client: Client, ids: Sequence[str]) -> list[Job]:
 
 def _watch(draw: Callable[[], Any], done: Callable[[], bool] = lambda: False) -> None:
     """Draw again and again, until it is done or Ctrl-C is pressed."""
-    from rich.live import Live
+    from stemline.cli.bars import Redrawn
 
-    with Live(console=screen(), auto_refresh=False, vertical_overflow="crop") as live:
+    with Redrawn(screen()) as live:
         while True:
             live.update(draw(), refresh=True)
             if done():

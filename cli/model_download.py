@@ -27,12 +27,13 @@ def fetch_with_bar(
     Raises:
         SeparationError: no source has them.
     """
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
+    from stemline.cli.bars import Bars
     from stemline.models.download import pull as fetch
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not is_live()) as bar:
+    with Bars(*columns, console=console, transient=True, disable=not is_live()) as bar:
         task = bar.add_task(model.name, total=None)
         return fetch(
             store,

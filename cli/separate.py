@@ -159,8 +159,9 @@ def separate(
         )
 
         from rich.markup import escape
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+        from stemline.cli.bars import Bars
         from stemline.separation.extension import Extension
         from stemline.separation.media import MediaLimits, OutputSpec
         from stemline.separation.pipeline import separate_file
@@ -178,7 +179,7 @@ def separate(
         with (
             ending_like_ctrl_c(),
             separator_errors(),
-            Progress(*columns, console=console, transient=True, disable=not is_live()) as bar,
+            Bars(*columns, console=console, transient=True, disable=not is_live()) as bar,
         ):
             task = bar.add_task(escape(printable(file.path.name)), total=1.0)
             file.folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import re
+import sys
 
 import pytest
 from rich.console import Console, Group
@@ -11,6 +15,7 @@ from stemline.cli import job_progress, tracks_report
 from stemline.cli.bars import Bars
 from stemline.client import Job
 from stemline.client.tracks.entry import Entry
+from tests.paths import REPOSITORY
 
 WIDTHS = [40, 60, 80, 100]
 WHY = "The queue has reached its limit of waiting jobs. (SlowDown); trying again in 30 s"
@@ -57,3 +62,50 @@ def test_the_place_and_the_time_of_a_job_are_whole(console: Console) -> None:
         assert "waiting, place 1234" in drawn(bars, console.width)
         progress._display.show(40, "separating", eta_s=7384)
         assert "separating, about 2 h 03 min left" in drawn(bars, console.width)
+
+
+DRAWING = """
+import sys
+from rich.console import Console
+from stemline.cli.bars import Bars, Redrawn
+
+console = Console(force_terminal=True, width=40)
+for drawn in (Bars(console=console, auto_refresh=False), Redrawn(console)):
+    with drawn:
+        print("drawn", flush=True)
+        print("pressed", sys.stdin.readline().strip(), flush=True)
+print("ended", flush=True)
+print("pressed", sys.stdin.readline().strip(), flush=True)
+"""
+
+
+def test_keys_are_not_printed_into_what_is_drawn() -> None:
+    """The terminal prints no keys while something is drawn on it, and prints them again afterwards."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-c", DRAWING])
+    shown = b""
+
+    def read(until: bytes) -> bytes:
+        nonlocal shown
+        while until not in shown:
+            shown += os.read(terminal, 4096)
+        before, _, shown = shown.partition(until)
+        return before
+
+    for word in (b"first", b"second"):
+        read(b"drawn")
+        os.write(terminal, word + b"\n")
+        assert word not in read(b"pressed " + word)
+    read(b"ended")
+    os.write(terminal, b"third\n")
+    assert b"third" in read(b"pressed third")
+    os.close(terminal)
+    os.waitpid(process, 0)
+
+
+def test_everything_that_is_drawn_again_prints_no_keys() -> None:
+    """Commands draw with the classes that see to it alone."""
+    folder = REPOSITORY / "cli"
+    imports = re.compile(r"^\s*from rich\.(?:live|progress) import .*\b(?:Live|Progress)\b", re.MULTILINE)
+    assert [folder / "bars.py"] == [path for path in folder.rglob("*.py") if imports.search(path.read_text())]
