@@ -16,7 +16,7 @@ import click
 from stemline.cli.output import printable
 from stemline.cli.program import spelled
 from stemline.cli.request_advice import request_advice
-from stemline.cli.statuses import BUSY, DENIED, DONE, FAILED, INTERRUPTED, NOT_FOUND, UNREACHABLE
+from stemline.cli.statuses import BUSY, DENIED, DONE, FAILED, INTERRUPTED, NOT_FOUND, UNREACHABLE, USAGE
 from stemline.jobs.reasons import UNEXPECTED, reason_of
 
 _WRITERS: Final = frozenset({"click.utils", "rich.console"})
@@ -157,6 +157,7 @@ def _kind(error: Exception) -> tuple[int, str]:
         case OSError(errno=number) if number in NO_ROOM:
             return FAILED, _NO_ROOM
     others: dict[type[Exception], tuple[int, str]] = {
+        errors.InvalidTarget: (USAGE, ""),
         errors.NotConfigured: (UNREACHABLE, ""),
         errors.ConnectionFailed: (UNREACHABLE, _NO_ANSWER),
         errors.StoreUnreachable: (UNREACHABLE, _NO_BUCKET),

@@ -27,7 +27,14 @@ from stemline.cli.statuses import INTERRUPTED
     envvar="WEBHOOK_SECRET",
     help="Check signatures with this webhook secret (whsec_…); also $WEBHOOK_SECRET.  [default: the stack's]",
 )
-@click.option("--answer", "status", default=200, show_default=True, help="HTTP status to answer with.")
+@click.option(
+    "--answer",
+    "status",
+    default=200,
+    type=click.IntRange(200, 599),
+    show_default=True,
+    help="HTTP status to answer with.",
+)
 @click.option(
     "--forward", metavar="URL", default="", help="Send each callback on, and answer with the status it gets."
 )
@@ -44,6 +51,7 @@ def listen(
 
     if forward and not forward.startswith(("http://", "https://")):
         raise click.UsageError("--forward takes a URL that begins with http:// or https://")
+    _check_secrets(secrets)
     behaviour = Behaviour(secrets or webhook_secrets(), status, forward, as_json)
     notes = screen(stderr=as_json)
     try:
@@ -66,3 +74,18 @@ def listen(
         if listener.fault is not None:
             check_output(listener.fault)
             raise listener.fault
+
+
+def _check_secrets(secrets: tuple[str, ...]) -> None:
+    """Check that signatures can be made with each secret.
+
+    Raises:
+        click.BadParameter: one of them is none.
+    """
+    from stemline.callbacks.webhook_signature import signed_headers
+
+    try:
+        signed_headers("", 0, b"", secrets)
+    except ValueError as error:
+        message = "a webhook secret is whsec_ and base64, as `stemline up` prints it"
+        raise click.BadParameter(message, param_hint="'--secret'") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from xml.dom.minidom import parseString
 
 from stemline.cli.output import print_json, printable
+from stemline.jobs.reasons import reason_of
 from stemline.runtime.escapes import escape
 
 if TYPE_CHECKING:
@@ -46,6 +47,17 @@ class Behaviour:
     """Whether each callback is printed as one line of JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a callback is answered."""
+
+    status: int
+    signature: str
+    """What the check of its signature found."""
+    fault: str = ""
+    """Why it could not be sent on."""
+
+
 class Listener(ThreadingHTTPServer):
     """An HTTP server that answers every callback, and then prints it."""
 
@@ -63,6 +75,10 @@ class Listener(ThreadingHTTPServer):
         Raises:
             OSError: the address cannot be listened on.
         """
+        # Before anything is listened for: the first callback must not wait for seconds, which this takes.
+        from stemline.callbacks.webhook_signature import verified
+
+        self._verified = verified
         super().__init__(address, _Handler)
         self._console = console
         self._behaviour = behaviour
@@ -71,24 +87,25 @@ class Listener(ThreadingHTTPServer):
         self._seen: dict[str, None] = {}
         self._lock = threading.Lock()
 
-    def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
-        """Return the status to answer a callback with, and what its signature is."""
+    def answer(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Return how to answer a callback."""
         signature = self._check_signature(headers, body)
         if signature == "bad":
-            return 401, signature
+            return Answer(401, signature)
         if self._behaviour.forward:
-            return _forwarded(self._behaviour.forward, headers, body), signature
-        return self._behaviour.status, signature
+            status, fault = _forwarded(self._behaviour.forward, headers, body)
+            return Answer(status, signature, fault)
+        return Answer(self._behaviour.status, signature)
 
-    def show(self, path: str, headers: Mapping[str, str], body: bytes, status: int, signature: str) -> None:
+    def show(self, path: str, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
         """Print a callback that was answered; stop if that is not possible."""
         try:
-            self._show(path, headers, body, status, signature)
+            self._show(path, headers, body, answer)
         except OSError as error:
             self.fault = error
             self.shutdown()
 
-    def _show(self, path: str, headers: Mapping[str, str], body: bytes, status: int, signature: str) -> None:
+    def _show(self, path: str, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
         text, language = pretty(body)
         job, state = _find("JobId", text), _find("State", text)
         with self._lock:
@@ -102,15 +119,17 @@ class Listener(ThreadingHTTPServer):
                     "path": path,
                     "job": job,
                     "state": state,
-                    "signature": signature,
-                    "answered": status,
+                    "signature": answer.signature,
+                    "answered": answer.status,
+                    **({"fault": answer.fault} if answer.fault else {}),
                     "seen_before": repeated,
                     "body": json.loads(text) if language == "json" else text,
                 }
                 print_json(line)
                 sys.stdout.flush()
                 return
-            notes = [path, f"signature {signature}", f"answered {status}"]
+            notes = [path, f"signature {answer.signature}", f"answered {answer.status}"]
+            notes += [f"{self._behaviour.forward} does not answer: {answer.fault}"] if answer.fault else []
             self._print(printable(job or path), printable(state), [*map(printable, notes)], repeated)
             self._print_body(escape(text, kept="\t\n"), language)
 
@@ -135,12 +154,10 @@ class Listener(ThreadingHTTPServer):
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _check_signature(self, headers: Mapping[str, str], body: bytes) -> str:
-        from stemline.callbacks.webhook_signature import verified
-
         secrets = self._behaviour.secrets
         if not secrets:
             return "not checked" if headers.get("webhook-signature") else "none"
-        return "good" if verified(headers, body, secrets) else "bad"
+        return "good" if self._verified(headers, body, secrets) else "bad"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -154,20 +171,20 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(length))
-        status, signature = self.server.answer(headers, body)
-        self.send_response(status)
+        answer = self.server.answer(headers, body)
+        self.send_response(answer.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
         # The sender must not wait for a slow terminal.
         self.wfile.flush()
-        self.server.show(self.path, headers, body, status, signature)
+        self.server.show(self.path, headers, body, answer)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
         """Log nothing: the callback itself is printed."""
 
 
-def _forwarded(url: str, headers: Mapping[str, str], body: bytes) -> int:
-    """Send a callback on, and return the status of the answer; 502 where there is none."""
+def _forwarded(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+    """Send a callback on, and return the status of the answer; where there is none, 502 and why."""
     import urllib.error
     import urllib.request
     from http.client import HTTPException
@@ -182,11 +199,11 @@ def _forwarded(url: str, headers: Mapping[str, str], body: bytes) -> int:
     try:
         send = opener.open if isinstance(opener, urllib.request.OpenerDirector) else urllib.request.urlopen
         with send(request, timeout=_FORWARD_S) as answer:
-            return int(answer.status)
+            return int(answer.status), ""
     except urllib.error.HTTPError as error:
-        return error.code
-    except (OSError, HTTPException, ValueError):  # the last: a header that cannot be sent on
-        return 502
+        return error.code, ""
+    except (OSError, HTTPException, ValueError) as error:  # the last: a header that cannot be sent on
+        return 502, reason_of(error)
 
 
 class _Text(io.StringIO):

@@ -51,8 +51,8 @@ def print_report(file: Path, report: Report, codec: str, bitrate: int | None, *,
     if report.residual_db is not None:
         click.echo(f"the stems leave {report.residual_db:.0f} dB of the mix's energy", err=True)
     click.echo(
-        f"{report.duration_s:.1f} s in {seconds:.1f} s ({report.duration_s / seconds:.0f}x real time)"
-        f" on {report.device}",
+        f"{printable(str(file))}: {report.duration_s:.1f} s in {seconds:.1f} s"
+        f" ({report.duration_s / seconds:.0f}x real time) on {report.device}",
         err=True,
     )
 

@@ -19,7 +19,10 @@ STATUSES: Final[Mapping[int, tuple[str, str]]] = {
         "a job failed or was cancelled, something could not be done, or ids failed for several reasons",
         "the line names what failed, and the hint what to do; `doctor` prints a line for each error",
     ),
-    USAGE: ("the command line is wrong", "see the help of the command, which the hint names"),
+    USAGE: (
+        "the command line, or a value of the profile or the variables, is wrong",
+        "see the help of the command, which the hint names",
+    ),
     UNREACHABLE: (
         "no service is known, or the API, the store of its bucket or the job store does not answer",
         "start it, or name another one with `--profile`, `--api` or `stemline login`",

@@ -19,6 +19,20 @@ from stemline.cli.times import FUTURE
 from stemline.cli.words import FOLDER, SOURCE, WORD
 
 
+def _check_names(pattern: str, kinds: Sequence[tuple[str, str]]) -> None:
+    """Check that a pattern of names gives each stem a file of its own, whatever its source is.
+
+    Raises:
+        click.BadParameter: it does not.
+    """
+    from stemline.client.tracks.places import targets
+
+    try:
+        targets(pattern, {"name": "name", "dir": "", "jobid": "id"}, kinds)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--names'") from error
+
+
 def _checked_summary(_context: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
     """Return the file of the summary, whose extension says what it holds."""
     if value is not None and value.suffix.lower() not in {".csv", ".json"}:
@@ -125,6 +139,7 @@ def submit(
         parameters["template"] = known.id if known else ""
         parameters["queue"] = client.queue(queue).id if queue else ""
         kinds = stem_files(parameters, known)
+        _check_names(pattern, kinds)
         if is_many(client, sources):
             if output is None:
                 raise click.UsageError("give a folder for the stems and the manifest with -o")

@@ -4,6 +4,7 @@
 
     ClientError
     ├── NotConfigured         no service is known
+    │   └── InvalidTarget     a value that names one cannot be right
     ├── ConnectionFailed      the service gives no answer
     ├── ApiError              the service answers with an error
     │   ├── SlowDown          it asks to come back later
@@ -42,6 +43,10 @@ def _restored(kind: type[ClientError], args: tuple[Any, ...], fields: dict[str, 
 
 class NotConfigured(ClientError):
     """No service is known: neither arguments nor variables, a profile or a local stack name one."""
+
+
+class InvalidTarget(NotConfigured):
+    """A value says how a service is reached, and no service can be reached so."""
 
 
 class ConnectionFailed(ClientError):

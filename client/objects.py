@@ -123,11 +123,15 @@ class Bucket:
     def exists(self, key: str) -> bool:
         """Return whether there is an object.
 
+        There is none with ``.`` or ``..`` between the slashes of its key: such a word is a path.
+
         Raises:
             TransferFailed: the bucket does not say.
         """
         from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import
 
+        if {".", ".."} & set(key.split("/")):
+            return False
         with _faults(f"{self.name}/{key} cannot be looked at"):
             try:
                 self._s3().head_object(Bucket=self.name, Key=key)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from stemline.client.errors import NotConfigured
+from stemline.client.errors import InvalidTarget, NotConfigured
 from stemline.jobs.reasons import reason_of
 
 VARIABLES: Final[Mapping[str, str]] = {
@@ -75,7 +75,7 @@ class Target:
         """Check the address, the keys, and the bucket, which the service would take for its own otherwise.
 
         Raises:
-            NotConfigured: it is no URL, or a key, the bucket or its region cannot be named in a request.
+            InvalidTarget: it is no URL, or a key, the bucket or its region cannot be named in a request.
         """
         try:
             parts = urlsplit(self.api)
@@ -83,20 +83,20 @@ class Target:
         except ValueError:
             is_url = False
         if not is_url:
-            raise NotConfigured(f"{self.api} is not the URL of an API: it begins with http:// or https://")
+            raise InvalidTarget(f"{self.api} is not the URL of an API: it begins with http:// or https://")
         if "@" in parts.netloc:
-            raise NotConfigured("the URL of an API holds no user and no password: its requests are signed")
+            raise InvalidTarget("the URL of an API holds no user and no password: its requests are signed")
         for what, value in (("SecretId", self.secret_id), ("session token", self.session_token)):
             if not (value.isascii() and value.isprintable()):
-                raise NotConfigured(f"the {what} has characters that no key has")
+                raise InvalidTarget(f"the {what} has characters that no key has")
         if not self.bucket:
             return
         if not BUCKET_NAME.fullmatch(self.bucket):
-            raise NotConfigured(
+            raise InvalidTarget(
                 f"{self.bucket!r} is not the name of a bucket with its APPID, such as media-1250000000"
             )
         if (self.secret_id or self.region) and not REGION_NAME.fullmatch(self.region):
-            raise NotConfigured(
+            raise InvalidTarget(
                 f"{self.region!r} is not the name of a region"
                 if self.region
                 else f"the region of the bucket {self.bucket} is missing: --region names it"
@@ -208,10 +208,10 @@ def save_profile(name: str, target: Target, environment: Mapping[str, str] | Non
     """Write a profile, readable by its owner only, and return the file.
 
     Raises:
-        NotConfigured: the name, or a value, is none that the file can hold.
+        InvalidTarget: the name, or a value, is none that the file can hold.
     """
     if not name or name != name.strip() or not name.isprintable() or set(name) & set("[]"):
-        raise NotConfigured(f"{name!r} is not the name of a profile: letters and digits, no brackets")
+        raise InvalidTarget(f"{name!r} is not the name of a profile: letters and digits, no brackets")
     file = profiles_file(environment)
     parser = _read_profiles(file)
     names = ("api", "secret_id", "secret_key", "session_token", "bucket", "region", "host", "ca_file")
@@ -223,7 +223,7 @@ def save_profile(name: str, target: Target, environment: Mapping[str, str] | Non
         values["s3_path_style"] = "yes" if target.s3.path_style else "no"
     section = {each: value for each, value in values.items() if value}
     if unprintable := [each for each, value in section.items() if not value.isprintable()]:
-        raise NotConfigured(f"{unprintable[0]} has characters that a profile cannot hold")
+        raise InvalidTarget(f"{unprintable[0]} has characters that a profile cannot hold")
     parser[name] = section
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.partial")

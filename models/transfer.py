@@ -63,7 +63,20 @@ def transfer(
             reason = error
         else:
             reason = WeightsMissing("the connection broke")
-    raise WeightsMissing(f"{redacted(url)} could not be fetched: {reason}") from reason
+    raise WeightsMissing(f"{redacted(url)} could not be fetched: {_why(reason)}") from reason
+
+
+def _why(error: Exception) -> str:
+    """Return why a download failed, in words."""
+    match error:
+        case urllib.error.HTTPError():
+            return f"the server answered {error.code}"
+        case urllib.error.URLError(reason=OSError() as cause):
+            return _why(cause)
+        case OSError(strerror=str(words)) if words:
+            return words
+        case _:
+            return str(error) or "the connection broke"
 
 
 def _continue(opener: Opener, url: str, target: Path, limit: int, progress: Progress | None) -> bool:

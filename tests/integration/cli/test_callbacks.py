@@ -193,16 +193,36 @@ def test_listen_sends_callbacks_on(bench, behaviour, expected):
     bench = bench(webhook_secrets=[SECRET])
     with receiving(behaviour or answer(200)) as program:
         url = program.url if behaviour else "http://127.0.0.1:9/"
-        console = Console(file=io.StringIO(), width=300)
+        out = io.StringIO()
+        console = Console(file=out, width=300)
         with Listener(("127.0.0.1", 0), console, Behaviour((SECRET,), forward=url)) as listener:
             threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
             bench.clock.now = time.time_ns() // 1000
             delivery = bench.post_to(f"http://127.0.0.1:{listener.server_port}/")
             assert expected == bench.try_(delivery).attempts[0].status
+            eventually(lambda: "TaskFinish" in out.getvalue())
             listener.shutdown()
+        said = f"{url} does not answer: no connection can be made"
+        assert (behaviour is None) is (said in out.getvalue())
         if behaviour:
             assert program.received[0].headers["webhook-id"] == delivery.id
             assert delivery.job_id.encode() in program.received[0].body
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--answer", "99"], "200<=x<=599"),
+        (["--answer", "600"], "200<=x<=599"),
+        (["--secret", "whsec_not base64!"], "whsec_ and base64"),
+        (["--secret", "whsec_"], "whsec_ and base64"),
+    ],
+)
+def test_listen_refuses_what_no_callback_could_meet(words: list[str], said: str) -> None:
+    """An answer that is no answer, and a secret that signs nothing, end the command before it listens."""
+    result = CliRunner().invoke(main, ["listen", "--port", "0", *words])
+    assert 2 == result.exit_code
+    assert said in result.output
 
 
 def test_listen_writes_short_lines_to_a_file(bench, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 
 from stemline.cli.advice import ADVICE, advice
 from stemline.client.target import save_profile
+from stemline.separation import errors
 from stemline.wire.errors import FAILURES, INTERNAL
 from tests.integration.cli.conftest import Service
 from tests.paths import REPOSITORY
@@ -86,7 +87,7 @@ def test_a_file_that_is_there_is_not_replaced(service: Service) -> None:
         "is there already"
         in service.run("submit", "my song.mp3", "-o", "out", "--template", "voice", code=1).stderr
     )
-    assert "add {stem}" in service.run("submit", "my song.mp3", "--names", "{name}.{ext}", code=1).stderr
+    assert "add {stem}" in service.run("submit", "my song.mp3", "--names", "{name}.{ext}", code=2).stderr
     service.run("submit", str(song()), "-o", "out", "--overwrite")
     assert before != Path("out/my song-voice.wav").read_text()
 
@@ -105,7 +106,7 @@ def test_a_job_that_fails_says_why_and_what_to_do(service: Service) -> None:
     ran = service.run("submit", str(song("bad.mp3")), code=1)
     *_, error, hint = ran.stderr.splitlines()
     assert "InvalidContent: The source holds no audio." in error
-    assert hint.startswith("Hint: get the file again if the message says that a part of it is missing")
+    assert hint.startswith("Hint: play the file")
     assert "" == ran.stdout
     service.worker.fails = {"bad"}
     ran = service.run("submit", str(song("bad.mp3")), "--json", code=1)
@@ -117,7 +118,8 @@ def test_a_job_that_fails_says_why_and_what_to_do(service: Service) -> None:
 
 def test_what_is_nowhere_is_said_before_anything_is_sent(service: Service) -> None:
     """A source that is neither a file nor an object, or in another bucket, is an error without a job."""
-    assert "neither a file here nor an object" in service.run("submit", "none.mp3", code=5).stderr
+    for nowhere in ("none.mp3", "./none.mp3", "../none.mp3", "in/./none.mp3", "/none.mp3"):
+        assert "neither a file here nor an object" in service.run("submit", nowhere, code=5).stderr
     assert "not from other-1" in service.run("submit", "s3://other-1/a.mp3", code=1).stderr
     assert "s3:// names no bucket" in service.run("submit", "s3://", code=1).stderr
     assert [] == list(service.client.list())
@@ -128,6 +130,22 @@ def test_the_advice_fits_the_message() -> None:
     assert "--audio-track" in advice("InvalidArgument", "The source has no audio track 3.")
     assert "split" in advice("InvalidArgument", "The source lasts longer than this service allows.")
     assert "split" not in advice("InvalidArgument", "CallBack must be a URL.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (errors.TruncatedMedia, "get the file again"),
+        (errors.DamagedMedia, "get the file again"),
+        (errors.NoAudioStream, "has sound"),
+        (errors.EmptyAudio, "has sound"),
+        (errors.UndecodableMedia, "play the file"),
+        (errors.NonFiniteAudio, "play the file"),
+    ],
+)
+def test_a_source_without_sound_is_not_to_be_converted(kind: type[errors.MediaError], what: str) -> None:
+    """Each fault of a source has an advice that can help."""
+    assert what in advice("InvalidContent", str(kind()))
 
 
 def test_every_failure_has_an_advice() -> None:

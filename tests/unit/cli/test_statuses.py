@@ -128,3 +128,25 @@ def test_a_status_says_what_is_wrong_with_the_words(name: str) -> None:
     assert "stemline login" in ended.stderr
     ended = runner.invoke(main, [*called, "--api", "no url"])
     assert UNREACHABLE == ended.exit_code
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--api", "ftp://a.test"),
+        ("--bucket", "Bad Name"),
+        ("--region", "no region"),
+        ("--secret-id", "\u00e9"),
+    ],
+)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_value_that_names_no_service_is_a_wrong_word(name: str, option: str, value: str) -> None:
+    """What no service can be reached by is corrected at the command line: nothing need be started."""
+    assert USAGE == CliRunner().invoke(main, [*words_of(name), option, value]).exit_code
+
+
+def test_login_refuses_what_a_profile_cannot_hold() -> None:
+    """The name of a profile, and the bucket that it names, are words of the command line."""
+    known = ["--api", "http://a.test", "--secret-id", "i", "--secret-key", "k", "--region", "r", "--no-check"]
+    for words in (["[x]", "--bucket", "b-1"], ["x", "--bucket", "Bad Name"]):
+        assert USAGE == CliRunner().invoke(main, ["login", *words, *known]).exit_code

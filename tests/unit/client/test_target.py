@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import stemline.client
-from stemline.client.errors import NotConfigured
+from stemline.client.errors import InvalidTarget, NotConfigured
 from stemline.client.target import S3Access, Target, find, profiles_file, save_profile
 
 STACK = {
@@ -116,7 +116,7 @@ def test_the_region_of_a_service_is_not_that_of_another(env, tmp_path):
 )
 def test_a_bucket_that_no_request_can_name_is_refused(bucket: str, region: str, said: str):
     """The service would answer for its own bucket, and change that one."""
-    with pytest.raises(NotConfigured, match=said):
+    with pytest.raises(InvalidTarget, match=said):
         Target("https://a.test", "id", "key", bucket, region)
 
 
@@ -124,9 +124,9 @@ def test_a_bucket_that_no_request_can_name_is_refused(bucket: str, region: str, 
 def test_a_profile_that_could_not_be_read_again_is_not_written(env, name: str):
     """The profiles that are there stay as they are."""
     save_profile("mine", Target("https://mine.test"), env)
-    with pytest.raises(NotConfigured, match="name of a profile"):
+    with pytest.raises(InvalidTarget, match="name of a profile"):
         save_profile(name, Target("https://other.test"), env)
-    with pytest.raises(NotConfigured, match="secret_key has characters"):
+    with pytest.raises(InvalidTarget, match="secret_key has characters"):
         save_profile("other", Target("https://other.test", "id", "x\n\ny"), env)
     assert "https://mine.test" == find(profile="mine", environment=env).api
 
@@ -158,7 +158,7 @@ def test_a_profile_that_does_not_exist_is_an_error(env, tmp_path):
 @pytest.mark.parametrize("api", ["", "nonsense", "127.0.0.1:8787", "ftp://x", "http://"])
 def test_an_address_that_is_no_url_is_said_at_once(env, api):
     """A mistyped address is an error about the address, not about a server that does not answer."""
-    with pytest.raises(NotConfigured, match="is not the URL of an API"):
+    with pytest.raises(InvalidTarget, match="is not the URL of an API"):
         Target(api)
 
 

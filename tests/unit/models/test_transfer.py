@@ -71,6 +71,25 @@ def test_a_download_is_given_up_after_five_tries(
     assert (5, 4) == (len(server.offsets), len(pauses))
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (urllib.error.URLError(OSError(-2, "Name or service not known")), "Name or service not known"),
+        (urllib.error.URLError(ConnectionRefusedError(111, "Connection refused")), "Connection refused"),
+        (urllib.error.HTTPError(URL, 502, "Bad Gateway", Message(), None), "the server answered 502"),
+        (TimeoutError("timed out"), "timed out"),
+    ],
+)
+def test_the_reason_is_in_words(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, pauses: list[float], tmp_path: Path
+) -> None:
+    """No message has the text by which Python's classes show themselves."""
+    use(monkeypatch, Server(*[error] * 9))
+    with pytest.raises(WeightsMissing) as raised:
+        transfer(URL, tmp_path / "part", limit=99)
+    assert str(raised.value).endswith(f"could not be fetched: {said}")
+
+
 @pytest.mark.parametrize("code", [401, 403, 404, 410])
 def test_what_is_not_there_is_asked_for_once(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float], tmp_path: Path, code: int
