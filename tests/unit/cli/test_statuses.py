@@ -118,7 +118,7 @@ def test_a_status_says_what_the_service_answers(name: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_status_says_what_is_wrong_with_the_words(name: str) -> None:
-    """An unknown option is status 2; a profile that does not exist, and no service at all, are status 3."""
+    """A wrong option or URL is status 2; an unknown profile, and no service at all, are status 3."""
     called = [word for word in words_of(name) if word not in CONNECTION]
     runner = CliRunner()
     assert USAGE == runner.invoke(main, [*called, "--no-such-option"]).exit_code
@@ -127,22 +127,16 @@ def test_a_status_says_what_is_wrong_with_the_words(name: str) -> None:
     assert UNREACHABLE == ended.exit_code
     assert "stemline login" in ended.stderr
     ended = runner.invoke(main, [*called, "--api", "no url"])
-    assert UNREACHABLE == ended.exit_code
+    assert USAGE == ended.exit_code
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [
-        ("--api", "ftp://a.test"),
-        ("--bucket", "Bad Name"),
-        ("--region", "no region"),
-        ("--secret-id", "\u00e9"),
-    ],
+    [("--api", "ftp://a.test"), ("--bucket", "Bad Name"), ("--region", "no region"), ("--secret-id", "é")],
 )
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_value_that_names_no_service_is_a_wrong_word(name: str, option: str, value: str) -> None:
+def test_a_value_that_names_no_service_is_a_wrong_word(option: str, value: str) -> None:
     """What no service can be reached by is corrected at the command line: nothing need be started."""
-    assert USAGE == CliRunner().invoke(main, [*words_of(name), option, value]).exit_code
+    assert USAGE == CliRunner().invoke(main, ["jobs", *CONNECTION, option, value]).exit_code
 
 
 def test_login_refuses_what_a_profile_cannot_hold() -> None:
