@@ -71,6 +71,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "httpcore.RemoteProtocolError": "it ended the connection, or its answer is not HTTP",
     "httpcore.ProtocolError": _NOT_HTTP,
     "httpcore.UnsupportedProtocol": _NO_URL,
+    "urllib.HTTPError": "",
+    "urllib.URLError": _NO_CONNECTION,
     "botocore.ConnectTimeoutError": _TOO_SLOW,
     "botocore.ReadTimeoutError": _LATE,
     "botocore.ProxyConnectionError": _NO_PROXY,

@@ -202,7 +202,7 @@ def test_listen_sends_callbacks_on(bench, behaviour, expected):
             assert expected == bench.try_(delivery).attempts[0].status
             eventually(lambda: "TaskFinish" in out.getvalue())
             listener.shutdown()
-        said = f"{url} does not answer: no connection can be made"
+        said = f"{url} does not answer: Connection refused"
         assert (behaviour is None) is (said in out.getvalue())
         if behaviour:
             assert program.received[0].headers["webhook-id"] == delivery.id

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from types import ModuleType
+from urllib.error import URLError
 
 import httpx
 import pytest
@@ -90,3 +92,10 @@ def test_a_chain_without_an_end_has_a_reason() -> None:
 def test_a_text_with_parts_of_the_code_is_left_out(text: str) -> None:
     """Such a text is for developers."""
     assert not without_classes(f"it failed: {text}")
+
+
+def test_what_urllib_wraps_is_said() -> None:
+    """The reason of a connection is that of the system, without the brackets in which urllib puts it."""
+    refused = URLError(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"))
+    assert "Connection refused" == reason_of(refused)
+    assert "no connection can be made" == reason_of(URLError("unknown url type: x"))
