@@ -11,8 +11,8 @@ A figure stands between markers that name its file, its key and, unless it is th
 A table stands between ``<!-- table: NAME.KEY -->`` and ``<!-- /table -->``, each on a line of its own.
 On the pages of `PAGES` every other number with a unit of measurement, however it is written (``9 s``,
 ``9 seconds``, ``9x``, ``9-fold``, ``nine times``), must be code, or stand between ``<!-- not measured -->``
-and ``<!-- /not measured -->``: settings, formats, arithmetic, and what others state. Decision records keep the
-figures that were known when they were written.
+and ``<!-- /not measured -->``: settings, formats, arithmetic, and what others state. Decision records
+keep the figures that were known when they were written.
 """
 
 from __future__ import annotations
