@@ -107,8 +107,8 @@ def test_what_has_no_unit_of_measurement_is_left_alone(root: Path, text: str) ->
 
 def test_other_pages_may_have_numbers_of_their_own(root: Path) -> None:
     """Only the pages of the list must have a file for each; a marked figure is checked everywhere."""
-    assert said(root, "A file over 16 MB is moved.", "docs/api.md") == ""
-    assert "is not the median" in said(root, FALSE["another value"][0], "docs/api.md")
+    assert said(root, "A file over 16 MB is moved.", "docs/decisions.md") == ""
+    assert "is not the median" in said(root, FALSE["another value"][0], "docs/decisions.md")
 
 
 def test_a_program_that_changed_voids_its_results(root: Path) -> None:
