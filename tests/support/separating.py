@@ -58,7 +58,7 @@ class Worker:
             time.sleep(0.02)
         if next((name for name in self.fails if name in source), ""):
             self.fails -= {name for name in self.fails if name in source}
-            self.store.attempts.fail(job, "InvalidContent", "The source holds no audio.")
+            self.store.attempts.fail(job, "InvalidContent", "The source has no audio stream.")
             return
         files = []
         for track in job.spec.tracks():

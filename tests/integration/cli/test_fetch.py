@@ -65,7 +65,7 @@ def test_what_can_be_fetched_is(service: Service, monkeypatch: pytest.MonkeyPatc
     assert {"good-voice.wav", "good2-voice.wav"} == {path.name for path in Path("out").glob("*voice*")}
     assert 4 == len(ran.stdout.splitlines())
     said = ran.stderr
-    assert f"job {ids[1]} is Failed: InvalidContent: The source holds no audio.; it has no stems" in said
+    assert f"job {ids[1]} is Failed: InvalidContent: The source has no audio stream.; it has no stems" in said
     assert f"there is no job j{'0' * 32}" in said
     assert "Error: the stems of 2 jobs were not fetched" in said
     assert "3 of 3 jobs ended" in said

@@ -30,7 +30,7 @@ def test_jobs_are_listed_and_filtered(service: Service) -> None:
     good, bad = ended(service, "in/good.mp3"), ended(service, "in/bad.mp3")
     lines = [line.split("\t") for line in service.run("jobs").stdout.splitlines()]
     assert [[bad, "Failed"], [good, "Success"]] == [line[:2] for line in lines]
-    assert ["InvalidContent: The source holds no audio.", ""] == lines[0][-2:]
+    assert ["InvalidContent: The source has no audio stream.", ""] == lines[0][-2:]
     assert "2stems" == lines[1][-1]
     assert "2stems" in service.run("job", good).stdout
     assert bad in service.run("jobs", "--state", "failed").stdout
@@ -54,7 +54,7 @@ def test_a_job_is_shown_with_all_that_is_known(service: Service) -> None:
     service.worker.fails = {"bad"}
     bad = ended(service, "in/bad.mp3")
     text = service.run("job", bad, code=1).stdout
-    assert "what to do get the file again" in text
+    assert "what to do give a file that has sound in it" in text
     assert "Failed" == json.loads(service.run("job", bad, "--json", "--watch", code=1).stdout)["State"]
     for unknown in ("j0", "a/b", ".."):
         assert f"there is no job {unknown}" in service.run("job", unknown, code=5).stderr
@@ -242,14 +242,14 @@ def test_a_login_is_checked_and_stored(service: Service, monkeypatch: pytest.Mon
 def test_the_service_is_found_by_options_and_variables(
     service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Without a profile, options or variables name the service; without all of them the status is 3."""
+    """Without a profile, options or variables name the service; the status is 3 without all of them, 2 without one."""
     target = service.client.target
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("empty")))
     monkeypatch.setenv("STEMLINE_HOME", str(tmp_path_factory.mktemp("none")))
     assert "stemline up" in service.run("queues", code=3).stderr
     given = ("--api", target.api, "--secret-id", SECRET_ID, "--secret-key", SECRET_KEY)
     service.run("jobs", *given, "--bucket", target.bucket, "--region", target.region)
-    ran = service.run("jobs", *given, "--bucket", target.bucket, code=3)
+    ran = service.run("jobs", *given, "--bucket", target.bucket, code=2)
     assert f"the region of the bucket {target.bucket} is missing: --region names it" in ran.stderr
     for name, value in (("API", target.api), ("SECRET_ID", SECRET_ID), ("SECRET_KEY", SECRET_KEY)):
         monkeypatch.setenv(f"STEMLINE_{name}", value)

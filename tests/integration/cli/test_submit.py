@@ -105,8 +105,8 @@ def test_a_job_that_fails_says_why_and_what_to_do(service: Service) -> None:
     service.worker.fails = {"bad"}
     ran = service.run("submit", str(song("bad.mp3")), code=1)
     *_, error, hint = ran.stderr.splitlines()
-    assert "InvalidContent: The source holds no audio." in error
-    assert hint.startswith("Hint: play the file")
+    assert "InvalidContent: The source has no audio stream." in error
+    assert hint.startswith("Hint: give a file that has sound in it")
     assert "" == ran.stdout
     service.worker.fails = {"bad"}
     ran = service.run("submit", str(song("bad.mp3")), "--json", code=1)

@@ -95,7 +95,7 @@ def test_failed_tracks_are_tried_again_on_request(service: Service) -> None:
     service.worker.fails = {"/3.mp3"}
     ran = service.run("submit", str(album()), "-o", "out", code=1)
     assert "5 done, 1 failed" in ran.stdout
-    assert "disc 2/3.mp3: InvalidContent: The source holds no audio." in ran.stderr
+    assert "disc 2/3.mp3: InvalidContent: The source has no audio stream." in ran.stderr
     service.run("submit", "album", "-o", "out", code=1)
     assert 6 == jobs(service)
     words = ["--retry-failed", "--summary", "all.json", "--json"]
