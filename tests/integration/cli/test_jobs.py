@@ -242,7 +242,7 @@ def test_a_login_is_checked_and_stored(service: Service, monkeypatch: pytest.Mon
 def test_the_service_is_found_by_options_and_variables(
     service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Without a profile, options or variables name the service; the status is 3 without all of them, 2 without one."""
+    """Options or variables name the service; the status is 3 without all of them, 2 without one."""
     target = service.client.target
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("empty")))
     monkeypatch.setenv("STEMLINE_HOME", str(tmp_path_factory.mktemp("none")))
