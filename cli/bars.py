@@ -14,7 +14,22 @@ from rich.progress import Progress
 from rich.text import Text
 
 
-class Bars(Progress):
+class _WithoutEcho:
+    """Lets a terminal print no keys while something is drawn on it."""
+
+    _restore: Callable[[], None] | None = None
+
+    def _hide_keys(self, console: Console) -> None:
+        if self._restore is None:
+            self._restore = without_echo(console)
+
+    def _show_keys(self) -> None:
+        if self._restore is not None:
+            self._restore()
+            self._restore = None
+
+
+class Bars(_WithoutEcho, Progress):
     """Bars, and below them lines of text, which are wrapped and never cut.
 
     Attributes:
@@ -22,7 +37,6 @@ class Bars(Progress):
     """
 
     said: Sequence[str] = ()
-    _echo: Callable[[], None] | None = None
 
     def get_renderables(self) -> Iterator[Any]:
         """Yield the bars and the lines."""
@@ -37,22 +51,18 @@ class Bars(Progress):
 
     def start(self) -> None:
         """Begin to draw."""
-        if not self.disable and self._echo is None:
-            self._echo = without_echo(self.console)
+        if not self.disable:
+            self._hide_keys(self.console)
         super().start()
 
     def stop(self) -> None:
         """Draw no more."""
         super().stop()
-        if self._echo is not None:
-            self._echo()
-            self._echo = None
+        self._show_keys()
 
 
-class Redrawn(Live):
+class Redrawn(_WithoutEcho, Live):
     """Something that is drawn anew when it has changed, and cut at the end of the screen."""
-
-    _echo: Callable[[], None] | None = None
 
     def __init__(self, console: Console) -> None:
         """Draw on a terminal."""
@@ -60,16 +70,13 @@ class Redrawn(Live):
 
     def start(self, refresh: bool = False) -> None:
         """Begin to draw."""
-        if self._echo is None:
-            self._echo = without_echo(self.console)
+        self._hide_keys(self.console)
         super().start(refresh)
 
     def stop(self) -> None:
         """Draw no more."""
         super().stop()
-        if self._echo is not None:
-            self._echo()
-            self._echo = None
+        self._show_keys()
 
 
 def without_echo(console: Console) -> Callable[[], None]:

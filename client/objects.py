@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stemline.client.errors import ObjectMissing, StoreRefused, StoreUnreachable, TransferFailed
-from stemline.client.silence import Silence
+from stemline.client.unanswered import UnansweredTries
 from stemline.client.target import S3Access
 from stemline.jobs.reasons import reason_of
 
@@ -35,7 +35,12 @@ class Bucket:
     """A bucket over S3; its methods may be called from several threads."""
 
     def __init__(
-        self, access: S3Access, name: str, region: str, *, silence: Callable[[], Silence] = Silence
+        self,
+        access: S3Access,
+        name: str,
+        region: str,
+        *,
+        unanswered: Callable[[], UnansweredTries] = UnansweredTries,
     ) -> None:
         """Open no connection yet.
 
@@ -43,10 +48,10 @@ class Bucket:
             access: how the store is reached.
             name: of the bucket.
             region: of the bucket.
-            silence: makes what decides how long a store that gives no answer is tried again.
+            unanswered: makes what decides how long a store that gives no answer is tried again.
         """
         self.name = name
-        self._silence = silence()
+        self._unanswered = unanswered()
         self._access = access
         self._region = region
         self._client: Any = None
@@ -174,8 +179,8 @@ class Bucket:
     def _heard(self, caught_exception: Exception | None = None, **_: Any) -> None:
         """End the tries of a call, which botocore counts, by time too: six that time out take minutes."""
         if caught_exception is None:
-            self._silence.broken()
-        elif self._silence.is_too_long():
+            self._unanswered.answered()
+        elif self._unanswered.should_end():
             raise caught_exception
 
     def _made(self, **options: Any) -> Any:

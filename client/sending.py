@@ -13,7 +13,7 @@ from stemline.client import uploads
 from stemline.client.errors import ApiError, ClientError, TransferFailed
 from stemline.client.exchange import reaching, reason_of_transfer
 from stemline.client.names import safe_name
-from stemline.client.silence import Silence
+from stemline.client.unanswered import UnansweredTries
 from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def send_file(client: Sender, path: Path, progress: Progress | None = None) -> s
 
 
 def _send_parts(client: Sender, upload: Upload, file: BinaryIO, progress: Progress | None) -> str:
-    faults, silence = 0, Silence()
+    faults, unanswered = 0, UnansweredTries()
     while upload.parts:
         for number, url in upload.parts.items():
             start = (number - 1) * upload.part_size
@@ -64,11 +64,11 @@ def _send_parts(client: Sender, upload: Upload, file: BinaryIO, progress: Progre
                     timeout=30,
                     **reaching(url),
                 )
-                silence.broken()
+                unanswered.answered()
                 answer.raise_for_status()
             except httpx.HTTPError as error:
                 faults += 1
-                is_silent = isinstance(error, httpx.TransportError) and silence.is_too_long()
+                is_silent = isinstance(error, httpx.TransportError) and unanswered.should_end()
                 if faults >= _FAULTS or is_silent:
                     raise TransferFailed(
                         f"part {number} of {upload.key} could not be sent: {reason_of_transfer(error)}"

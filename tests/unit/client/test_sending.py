@@ -12,7 +12,7 @@ from stemline.client import sending
 from stemline.client.call import Call
 from stemline.client.errors import ApiError, ConnectionFailed, SlowDown, TransferFailed
 from stemline.client.sending import send_file
-from stemline.client.silence import Silence
+from stemline.client.unanswered import UnansweredTries
 from stemline.client.uploads import Upload
 
 PART = 4
@@ -150,7 +150,7 @@ def test_a_store_that_hangs_is_tried_by_time(
 ) -> None:
     """Parts that time out end the transfer with the second one, not with the fifth."""
     times = iter((30.0, 60.0))
-    monkeypatch.setattr(sending, "Silence", lambda: Silence(lambda: next(times)))
+    monkeypatch.setattr(sending, "UnansweredTries", lambda: UnansweredTries(lambda: next(times)))
     monkeypatch.setattr(httpx, "put", timing_out)
     with pytest.raises(TransferFailed, match="did not answer in time"):
         send_file(service, song)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ import pytest
 from stemline.client import objects
 from stemline.client.errors import StoreUnreachable
 from stemline.client.objects import Bucket
-from stemline.client.silence import LONGEST_S, Silence
+from stemline.client.unanswered import MAX_S, UnansweredTries
 from stemline.client.target import S3Access
 
 
@@ -50,7 +50,9 @@ class Store:
     @property
     def bucket(self) -> Bucket:
         url = f"http://127.0.0.1:{self.server.getsockname()[1]}"
-        return Bucket(S3Access(url, "key", "secret"), "media", "r", silence=lambda: Silence(self.clock))
+        return Bucket(
+            S3Access(url, "key", "secret"), "media", "r", unanswered=lambda: UnansweredTries(self.clock)
+        )
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def test_a_store_that_hangs_is_tried_by_time(store: Store, tmp_path: Path) -> None:
     """Tries that take long end with the second one, those of a call that follows with its first one."""
     (tmp_path / "song.wav").write_bytes(b"song")
-    store.takes_s = LONGEST_S + 1
+    store.takes_s = MAX_S + 1
     for tries, call in (  # each bucket is another one
         (2, lambda: store.bucket.upload(tmp_path / "song.wav", "in/song.wav")),
         (4, lambda: store.bucket.exists("in/song.wav")),
@@ -91,21 +93,21 @@ def test_a_store_that_ends_connections_at_once_is_tried_six_times(store: Store) 
     assert 6 == store.tries
 
 
-def test_an_answer_ends_a_silence() -> None:
-    """Only tries in a row count, and a silence of long ago is over."""
+def test_an_answer_ends_the_count() -> None:
+    """Only tries in a row count, and those of long ago are forgotten."""
     clock = Clock()
-    silence = Silence(clock)
-    assert not silence.is_too_long()
-    clock.now = LONGEST_S
-    silence.broken()
-    assert not silence.is_too_long()
-    clock.now += LONGEST_S
-    assert silence.is_too_long()
+    unanswered = UnansweredTries(clock)
+    assert not unanswered.should_end()
+    clock.now = MAX_S
+    unanswered.answered()
+    assert not unanswered.should_end()
+    clock.now += MAX_S
+    assert unanswered.should_end()
     clock.now += 1000
-    assert not silence.is_too_long()
+    assert not unanswered.should_end()
 
 
 def test_a_hanging_store_is_waited_for_a_minute() -> None:
     """The second of two tries that time out ends a call, as docs/client.md says."""
     config = objects._config(path_style=True)
-    assert LONGEST_S <= config.read_timeout <= 30
+    assert MAX_S <= config.read_timeout <= 30

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-LONGEST_S: Final = 30.0
+MAX_S: Final = 30.0
 """No further try begins this long after the first one that had no answer."""
 _FORGOTTEN_S: Final = 120.0
-"""After so long without a try, a silence is a new one."""
+"""After so long without a try, the next one is the first again."""
 
 
-class Silence:
+class UnansweredTries:
     """Tries in a row that had no answer, of all calls to one store; may be used by several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,16 +22,16 @@ class Silence:
         self._since: float | None = None
         self._last = 0.0
 
-    def broken(self) -> None:
+    def answered(self) -> None:
         """Note an answer, whatever it says."""
         with self._lock:
             self._since = None
 
-    def is_too_long(self) -> bool:
+    def should_end(self) -> bool:
         """Note a try without an answer, and return whether it was the last one that is worth while."""
         with self._lock:
             now = self._clock()
             if self._since is None or now - self._last > _FORGOTTEN_S:
                 self._since = now
             self._last = now
-            return now - self._since >= LONGEST_S
+            return now - self._since >= MAX_S
