@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from stemline.client.errors import ObjectMissing, StoreRefused, StoreUnreachable, TransferFailed
-from stemline.client.unanswered import UnansweredTries
 from stemline.client.target import S3Access
+from stemline.client.unanswered import UnansweredTries
 from stemline.jobs.reasons import reason_of
 
 Progress = Callable[[int], object]

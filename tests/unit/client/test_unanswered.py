@@ -14,8 +14,8 @@ import pytest
 from stemline.client import objects
 from stemline.client.errors import StoreUnreachable
 from stemline.client.objects import Bucket
-from stemline.client.unanswered import MAX_S, UnansweredTries
 from stemline.client.target import S3Access
+from stemline.client.unanswered import MAX_S, UnansweredTries
 
 
 @dataclass
