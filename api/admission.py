@@ -29,7 +29,9 @@ from stemline.jobs.errors import (
 from stemline.jobs.policy import Operation
 from stemline.runtime.settings import Settings
 from stemline.wire.integrity import Integrity
-from stemline.wire.signature import SignedRequest, spelled, verify
+from stemline.wire.signature import verify
+from stemline.wire.signed_request import SignedRequest
+from stemline.wire.spelling import spelled
 
 OPERATIONS: Mapping[str, Operation] = {
     "create_jobs": Operation.SUBMIT,

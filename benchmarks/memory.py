@@ -27,7 +27,7 @@ from stemline.separation.network import Network
 from stemline.separation.pipeline import separate_file
 from tests.support.memory import peak
 
-MOST = 1.05
+MAX_RATIO = 1.05
 _RATE = 44_100
 
 
@@ -92,7 +92,7 @@ def main() -> int:
     ratio = peaks[-1] / peaks[0]
     report.add("ratio", [ratio], unit="times", label="the last against the first")
     report.write()
-    return 0 if ratio <= MOST else 1
+    return 0 if ratio <= MAX_RATIO else 1
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ import redis
 from benchmarks.report import Report
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ValkeyServer
-from stemline.wire.signature import SignedRequest, sign
+from stemline.wire.signature import sign
+from stemline.wire.signed_request import SignedRequest
 
 CONNECTIONS = 32
 BUCKET = "media-1250000000"

@@ -21,7 +21,8 @@ from stemline.client.target import Target
 from stemline.jobs.reasons import reason_of
 from stemline.wire.codec import JSON, to_json
 from stemline.wire.integrity import integrity_headers
-from stemline.wire.signature import DIGEST, NONCE, OBEYED, SignedRequest, sign
+from stemline.wire.signature import DIGEST, NONCE, OBEYED, sign
+from stemline.wire.signed_request import SignedRequest
 
 T = TypeVar("T")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})

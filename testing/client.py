@@ -10,7 +10,8 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from stemline.wire.integrity import integrity_headers
-from stemline.wire.signature import DIGEST, NONCE, SignedRequest, sign
+from stemline.wire.signature import DIGEST, NONCE, sign
+from stemline.wire.signed_request import SignedRequest
 
 BUCKET = "media-1250000000"
 REGION = "ap-chongqing"

@@ -3,7 +3,7 @@
     python -m tools.run_tests [--folder FOLDER] pytest [ARGUMENT ...]
 
 A test that passes only alone is called unsteady: it is named at the end of the output and must be corrected,
-but does not fail the run. A test that fails twice does, and so do more than `MOST` failures, errors of
+but does not fail the run. A test that fails twice does, and so do more than `MAX_FAILURES` failures, errors of
 collection, a crash of pytest, and coverage below its floor. With `-x` or `--maxfail` nothing is repeated,
 since not all tests have run. FOLDER gets `repeated.txt`, with the lines that the output ends with.
 """
@@ -20,7 +20,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 #: More failures than these are no accident.
-MOST = 5
+MAX_FAILURES = 5
 #: Where pytest remembers what failed. Not its usual cache, which also knows failures of earlier runs.
 FOLDER = Path("build/test-run/test")
 _FAILED = 1  # pytest's exit status where tests failed or coverage is too low
@@ -59,7 +59,7 @@ def _failed(folder: Path) -> set[str]:
 
 
 def _may_be_repeated(failed: set[str]) -> bool:
-    return 0 < len(failed) <= MOST and all("::" in each for each in failed)
+    return 0 < len(failed) <= MAX_FAILURES and all("::" in each for each in failed)
 
 
 def _stops_early(command: list[str]) -> bool:

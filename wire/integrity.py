@@ -14,16 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from stemline.jobs.errors import SignatureDoesNotMatch
-from stemline.wire.signature import (
-    DIGEST,
-    FIELDS,
-    NONCE,
-    OBEYED,
-    TOKEN_NAMES,
-    Authorization,
-    SignedRequest,
-    spelled,
-)
+from stemline.wire.authorization import FIELDS, Authorization
+from stemline.wire.signature import DIGEST, NONCE, OBEYED, TOKEN_NAMES
+from stemline.wire.signed_request import SignedRequest
+from stemline.wire.spelling import spelled
 
 _DIGEST_FORM: Final = re.compile("[0-9a-f]{64}")
 _NONCE_FORM: Final = re.compile("[A-Za-z0-9._~-]{16,128}")

@@ -13,6 +13,7 @@ from stemline.jobs.separation import TAG
 from stemline.jobs.states import QueueState, State
 from stemline.wire import ids
 from stemline.wire.additions import DAY
+from stemline.wire.authorization import FIELDS
 from stemline.wire.elements import Table, parameter
 from stemline.wire.job import QUEUE_TYPE
 from stemline.wire.kinds import (
@@ -28,8 +29,8 @@ from stemline.wire.kinds import (
     spelled,
     split,
 )
-from stemline.wire.signature import FIELDS, TOKEN_NAMES
-from stemline.wire.signature import spelled as spelled_name
+from stemline.wire.signature import TOKEN_NAMES
+from stemline.wire.spelling import spelled as spelled_name
 
 MAX_IDS = 10
 SPEECH_CATEGORIES = frozenset({"", "all", "cateall", QUEUE_TYPE.lower()})

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 #: How long a failure is remembered, s.
 WINDOW_S = 3600.0
 #: Failures within the window after which the card is out of service.
-MOST = 2
+MAX_FAILURES = 2
 
 
 class DeviceUnusable(StartRefused):
@@ -74,7 +74,7 @@ class DeviceFaults:
         """Return how much longer the card is out of service, s; 0 if it may be used."""
         now = self._clock()
         recent = [moment for moment in self._moments() if now - WINDOW_S < moment <= now]
-        return recent[-MOST] + WINDOW_S - now if len(recent) >= MOST else 0.0
+        return recent[-MAX_FAILURES] + WINDOW_S - now if len(recent) >= MAX_FAILURES else 0.0
 
     def _moments(self) -> list[float]:
         try:
@@ -101,7 +101,7 @@ def wait_until_usable(
     left = faults.out_of_service_s()
     metrics.device_out_of_service.set(1 if left else 0)
     if left:
-        log.error("device.out_of_service", failures=MOST, seconds=round(left))
+        log.error("device.out_of_service", failures=MAX_FAILURES, seconds=round(left))
     while faults.out_of_service_s():
         touch()
         sleep(1.0)

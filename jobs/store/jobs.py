@@ -53,9 +53,6 @@ _CREATE_ERRORS = {
     "spent": BudgetSpent,
 }
 _DAY_US = 86_400_000_000
-_NEW_COLUMNS = 4
-"""Values that the script that creates jobs returns of a new one. Of one that was there it returns the record,
-which has more."""
 
 T = TypeVar("T")
 
@@ -90,10 +87,10 @@ class RedisJobs(JobRepository):
         ]
 
     def _shown(self, answer: list[Any] | StemlineError, new: Mapping[str, JobSpec]) -> list[Job]:
-        """Return the jobs of an answer; of new ones the script returns what their specification lacks."""
+        """Return the jobs of an answer, which holds of a new job only what its specification lacks."""
         found: list[Job | None] = []
-        for row in self._created(answer)[1]:
-            if len(row) == _NEW_COLUMNS:
+        for kind, row in self._created(answer)[1]:
+            if kind == "new":
                 job_id, created, queue, state = row
                 spec = replace(new[job_id], queue_id=queue)
                 found.append(Job(id=job_id, spec=spec, state=State(state), created=int(created)))

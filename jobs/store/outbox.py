@@ -22,7 +22,7 @@ _READ_AT_ONCE: Final = 1000
 """Ids that one call reads of a long list."""
 ASKED_AT_ONCE: Final = 100
 """Callbacks of a tenant that may be due while more are asked for at once: no request fills the broker."""
-_MOST: Final = 100_000
+_MAX_LOOKED_THROUGH: Final = 100_000
 """Callbacks of one status that one request looks through."""
 _GIVEN_UP: Final = "given-up"
 """The list of a tenant's dead letters by the time they were given up."""
@@ -135,7 +135,7 @@ class RedisOutbox(Outbox):
         """Return the ids of a tenant's deliveries, the latest first, read a part at a time."""
         times: dict[str, int] = {}
         for name in lists:
-            for first in range(0, _MOST, _READ_AT_ONCE):
+            for first in range(0, _MAX_LOOKED_THROUGH, _READ_AT_ONCE):
                 total, found = self._filed(tenant, (name,), since, first, _READ_AT_ONCE)
                 times |= dict(found)
                 if first + _READ_AT_ONCE >= total:

@@ -11,7 +11,7 @@ from stemline.jobs.store.protocols import ProbeRepository
 
 _KEPT_MS: Final = 10_000
 """How long a question or an answer is kept that nobody takes, ms."""
-_MOST: Final = 10
+_MAX_WAITING: Final = 10
 """Questions of an asker that wait at a time; its oldest is dropped beyond it."""
 _MAX_ASKERS: Final = 100
 """Beyond it, the one that has taken the most time is forgotten."""
@@ -30,7 +30,7 @@ class RedisProbes(ProbeRepository):
 
     def ask(self, question: Question) -> bool:
         text = records.text(records.QUESTION, question)
-        limits = (_MOST, _MAX_ASKERS, _KEPT_MS, TENANT_MS, CREDENTIAL_MS)
+        limits = (_MAX_WAITING, _MAX_ASKERS, _KEPT_MS, TENANT_MS, CREDENTIAL_MS)
         source = records.digest(question.specs[0].input_object)
         return bool(self._connection.run("probe", "ask", question.asker, text, *limits, source))
 

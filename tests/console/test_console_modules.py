@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stemline.wire.signature import SignedRequest, sign
+from stemline.wire.signature import sign
+from stemline.wire.signed_request import SignedRequest
 from tests.conftest import missing
 
 pytestmark = pytest.mark.slow

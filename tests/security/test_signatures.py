@@ -20,7 +20,8 @@ from stemline.testing.api_server import CREDENTIAL, ApiServer, api_settings
 from stemline.testing.client import BUCKET, HOST, REGION, SECRET_ID, SECRET_KEY, Answer, exchange, submission
 from stemline.wire import queries
 from stemline.wire.integrity import integrity_headers
-from stemline.wire.signature import DIGEST, NONCE, OBEYED, SignedRequest, sign
+from stemline.wire.signature import DIGEST, NONCE, OBEYED, sign
+from stemline.wire.signed_request import SignedRequest
 
 Serve = Callable[..., ApiServer]
 BODY = submission().encode()

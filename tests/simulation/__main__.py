@@ -39,10 +39,10 @@ class Total:
     failed_seed: int | None = None
 
 
-def explore(sim: Simulator, seeds: Iterator[int], most_steps: int, end: float = math.inf) -> Total:
+def explore(sim: Simulator, seeds: Iterator[int], max_steps: int, end: float = math.inf) -> Total:
     """Make runs until one fails, or so many steps are made, or until a time of ``perf_counter``."""
     total = Total()
-    while total.steps < most_steps and time.perf_counter() < end:
+    while total.steps < max_steps and time.perf_counter() < end:
         seed = next(seeds)
         result = sim.run(seed)
         total.runs += 1
@@ -68,18 +68,18 @@ def explain(sim: Simulator, seed: int) -> None:
     print("\n".join(result.faults))
 
 
-def find(sim: Simulator, mistake: Mistake, starts: range, most_steps: int) -> list[int]:
+def find(sim: Simulator, mistake: Mistake, starts: range, max_steps: int) -> list[int]:
     """Return how many steps find a planted mistake, from each of some first seeds; 0 if none do."""
     found = []
     with mistake.planted():
         for start in starts:
             seeds = iter(range(1 + start * SEEDS, 1 + (start + 1) * SEEDS))
-            total = explore(sim, seeds, most_steps)
+            total = explore(sim, seeds, max_steps)
             found.append(0 if total.failed_seed is None else total.steps)
     return found
 
 
-def _found(number: int, starts: int, most_steps: int, end: float, name: str) -> str:
+def _found(number: int, starts: int, max_steps: int, end: float, name: str) -> str:
     """Find a mistake in a process of its own, from the first seeds that are not kept yet; return how soon."""
     mistake, kept = MISTAKES[number], KeptMistakes(name)
     found = kept.steps(mistake.name)
@@ -87,7 +87,7 @@ def _found(number: int, starts: int, most_steps: int, end: float, name: str) -> 
         for start in range(len(found), starts):
             if time.perf_counter() > end:
                 return f"{mistake.name:60} no time for all of them: {found}"
-            steps = find(sim, mistake, range(start, start + 1), most_steps)
+            steps = find(sim, mistake, range(start, start + 1), max_steps)
             if 0 in steps:
                 return f"{mistake.name:60} {_MISSED}"
             kept.add(mistake.name, steps)
@@ -95,12 +95,12 @@ def _found(number: int, starts: int, most_steps: int, end: float, name: str) -> 
     return f"{mistake.name:60} {found}"
 
 
-def _mistakes(starts: int, most_steps: int, end: float, name: str, processes: int) -> bool:
+def _mistakes(starts: int, max_steps: int, end: float, name: str, processes: int) -> bool:
     """Find each mistake, as long as there is time; return whether one was not found."""
     missed = False
     with ProcessPoolExecutor(processes, get_context("fork")) as pool:
         asked = [
-            pool.submit(_found, number, starts, most_steps, end, name) for number in range(len(MISTAKES))
+            pool.submit(_found, number, starts, max_steps, end, name) for number in range(len(MISTAKES))
         ]
         for done in as_completed(asked):
             print(done.result(), flush=True)
@@ -108,14 +108,14 @@ def _mistakes(starts: int, most_steps: int, end: float, name: str, processes: in
     return missed
 
 
-def _promises(sim: Simulator, seed: int, most_steps: int, end: float, name: str) -> bool:
+def _promises(sim: Simulator, seed: int, max_steps: int, end: float, name: str) -> bool:
     """Make runs, after those that a file keeps; return whether one broke a promise."""
     kept = KeptRuns(name)
     seed, steps = kept.first_seed(seed), 0
     began = time.perf_counter()
-    while steps < most_steps and time.perf_counter() < end:
+    while steps < max_steps and time.perf_counter() < end:
         began_cpu_s = time.process_time()
-        total = explore(sim, iter(range(seed, sys.maxsize)), min(_KEPT_STEPS, most_steps - steps), end)
+        total = explore(sim, iter(range(seed, sys.maxsize)), min(_KEPT_STEPS, max_steps - steps), end)
         if total.failed_seed is not None:
             explain(sim, total.failed_seed)
             return True

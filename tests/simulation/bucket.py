@@ -20,7 +20,7 @@ from lxml import etree
 from tests.simulation.scheduler import Process, Scheduler
 
 READ_TIMEOUT_S: Final = 20.0
-MOST_SKEW_S: Final = 900.0
+MAX_SKEW_S: Final = 900.0
 _DIES_BEFORE, _STOPS, _LATE, _LOST, _REFUSED, _ANSWER_LOST, _OBEYED_WITH_500, _DIES_AFTER = range(1, 9)
 _FAULTS: Final = 9
 _USUAL_S: Final = (0.01, 0.02, 0.05, 0.2)
@@ -212,7 +212,7 @@ class Client:
 
         def arrive() -> Any:
             now = self._bucket.scheduler.now
-            if now >= expires or date > now + MOST_SKEW_S:
+            if now >= expires or date > now + MAX_SKEW_S:
                 raise refusal("AccessDenied", 403)
             if is_completion:
                 self._bucket.complete(query["UploadId"], parts)
@@ -252,7 +252,7 @@ class Client:
             times = _LONG_S if fault == _LATE else _USUAL_S
             scheduler.sleep(times[scheduler.choices.pick(len(times))])
             try:
-                if not is_presigned and abs(date - scheduler.now) > MOST_SKEW_S:
+                if not is_presigned and abs(date - scheduler.now) > MAX_SKEW_S:
                     raise refusal("RequestTimeTooSkewed", 403)
                 replies.append(self._arrive(what, apply, fault))
             except (ClientError, EndpointConnectionError) as error:

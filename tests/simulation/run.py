@@ -32,7 +32,7 @@ from tests.simulation.store import reload_scripts
 from tests.simulation.valkey import Model, Valkey, real_valkey
 from tests.simulation.world import Parts, World, make_settings
 
-MOST_STEPS: Final = 4000
+MAX_STEPS: Final = 4000
 """Of a part of a run; more means that work does not end."""
 _AFTERWARDS_S: Final = 45.0
 _UNFORESEEN: Final = {
@@ -84,18 +84,18 @@ class Simulator:
 def _run(world: World, properties: Properties) -> list[str]:
     scheduler = world.scheduler
     world.start()
-    scheduler.run(lambda: world.is_quiet or bool(world.seen.faults), most_steps=MOST_STEPS)
+    scheduler.run(lambda: world.is_quiet or bool(world.seen.faults), max_steps=MAX_STEPS)
     world.calm_down()
     if not scheduler.run(
-        lambda: bool(world.seen.faults) or (world.is_quiet and properties.is_settled()), most_steps=MOST_STEPS
+        lambda: bool(world.seen.faults) or (world.is_quiet and properties.is_settled()), max_steps=MAX_STEPS
     ):
         return [properties.unfinished()]
     if not world.seen.faults:
         end = scheduler.now + _AFTERWARDS_S
-        scheduler.run(lambda: scheduler.now >= end, most_steps=MOST_STEPS)
+        scheduler.run(lambda: scheduler.now >= end, max_steps=MAX_STEPS)
         world.repeat_messages()
         end = scheduler.now + _AFTERWARDS_S
-        scheduler.run(lambda: scheduler.now >= end, most_steps=MOST_STEPS)
+        scheduler.run(lambda: scheduler.now >= end, max_steps=MAX_STEPS)
     return properties.check()
 
 

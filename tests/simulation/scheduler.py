@@ -29,10 +29,6 @@ class Dead(BaseException):
     """Raised in the tasks of a killed process. Nothing that they still do has an effect."""
 
 
-class Violation(Exception):
-    """A promise was broken."""
-
-
 @dataclass(eq=False)
 class Process:
     """A simulated process on a machine of its own."""
@@ -151,9 +147,9 @@ class Scheduler:
 
     # -- outside of them
 
-    def run(self, is_over: Callable[[], bool], *, most_steps: int) -> bool:
+    def run(self, is_over: Callable[[], bool], *, max_steps: int) -> bool:
         """Run tasks until it is over; return whether it was within the number of steps."""
-        last = self.steps + most_steps
+        last = self.steps + max_steps
         while not is_over():
             if self.steps >= last:
                 return False

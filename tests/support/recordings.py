@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stemline.wire.signature import SignedRequest
+from stemline.wire.signed_request import SignedRequest
 from tests.paths import RECORDINGS
 
 

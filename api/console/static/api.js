@@ -12,7 +12,7 @@ import { t } from "./text.js";
 const EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const TRIES = 4;
 /** A signature whose time differs by more from the service's may be refused for it, s. */
-const MOST_SKEW_S = 50;
+const MAX_SKEW_S = 50;
 /** Longest wait for an answer, ms. */
 const DEADLINE_MS = 30_000;
 
@@ -107,7 +107,7 @@ export class Api {
     try {
       const answer = await this.send(target, { method, headers, body, signal: options.signal });
       answered(answer.headers.get("date"));
-      return { answer, text: await read(answer), isSkewed: Math.abs(timeOfApi() / 1000 - now) > MOST_SKEW_S };
+      return { answer, text: await read(answer), isSkewed: Math.abs(timeOfApi() / 1000 - now) > MAX_SKEW_S };
     } catch (error) {
       if (options.signal?.aborted && options.signal.reason?.name !== "TimeoutError") throw error;
       throw new ApiError(0, "", error instanceof Error ? error.message : String(error), "");

@@ -3,7 +3,7 @@
 /** @typedef {Record<string, string>} Route */
 
 /** The service takes no larger number of a page. */
-const MOST_PAGES = 999_999_999;
+const MAX_PAGES = 999_999_999;
 
 /** @returns {Route} */
 export function current() {
@@ -12,7 +12,7 @@ export function current() {
 
 /** The page of a list that a route names, from 1. @param {Route} route */
 export function pageOf({ page }) {
-  return Math.max(1, Math.min(MOST_PAGES, Math.floor(Number(page)) || 1));
+  return Math.max(1, Math.min(MAX_PAGES, Math.floor(Number(page)) || 1));
 }
 
 /** Return the address of a view. @param {Record<string, string | number | undefined>} route */

@@ -2,24 +2,27 @@
 -- Store jobs, all or none.
 -- ARGV: 3 tenant, 4 open at first use (0/1), 5 queue id for a new tenant, 6 max_size, 7 max_concurrent,
 --       8 tenants a region may have, 9 idempotency key ('' for none), 10 hash of the body, 11 seconds the key
---       is remembered, 12 whether to return records (0/1), 13 credential, 14 its weight ('' if it has none),
+--       is remembered, 12 whether to return the jobs (0/1), 13 credential, 14 its weight ('' if it has none),
 --       15 jobs and 16 ms of audio that it may take today ('' for any number), 17 whether jobs are left out whose
 --       origin is retried already (0/1), 18 bytes that the records of a tenant's jobs may take (0 for any), 19… for each job: id, spec, level, input hash,
 --       queue id ('' for the default one), id of the job that it retries ('' for none), when it may start µs (''
 --       for at once), when it is cancelled if it has not started µs ('' for never), batch id ('' for none), how long it
 --       waits until it changes its level µs ('' for never), that level, what it wants of its worker
--- Returns {'ok', records, wake-ups, how many of the jobs there are now} | {'repeat', records} | {'conflict'}
+-- Returns {'ok', jobs, wake-ups, how many of the jobs there are now} | {'repeat', jobs} | {'conflict'}
 --         | {'not-open'} | {'limit'} | {'no-queue'} | {'retried', id of a row, id of the job that retries it}
 --         | {'spent'} | {'full'} | {'heavy'}
 
 local COLUMNS = 12
 
--- The answer contains the records, so that the caller needs no read that could fail after the jobs are stored. Of a new
--- job it knows the specification: {id, created, queue id, state}.
-local function records(ids, new)
+-- The answer contains the jobs, so that the caller needs no read that could fail after they are stored. The caller
+-- knows the specification of a new job, so only the rest is returned: {'new', {id, created, queue id, state}}. A job
+-- that was stored before is {'stored', its record}; the record is empty if there is no such job.
+local function jobs(ids, new)
   local out = {}
   if ARGV[12] == '1' then
-    for i, id in ipairs(ids) do out[i] = new[id] or view(id) or {} end
+    for i, id in ipairs(ids) do
+      out[i] = new[id] and {'new', new[id]} or {'stored', view(id) or {}}
+    end
   end
   return out
 end
@@ -31,7 +34,7 @@ if ARGV[9] ~= '' then
   if before then
     before = cjson.decode(before)
     if before.body ~= ARGV[10] then return {'conflict'} end
-    return {'repeat', records(before.ids, {})}
+    return {'repeat', jobs(before.ids, {})}
   end
 end
 
@@ -174,4 +177,4 @@ local rows = {}
 for _, job in ipairs(new) do
   rows[job.id] = {job.id, int(job.stored), job.queue, is_paused(job.queue, job.batch) and 'Pause' or 'Submitted'}
 end
-return {'ok', records(ids, rows), found, known + #new}
+return {'ok', jobs(ids, rows), found, known + #new}

@@ -257,7 +257,8 @@ class SigningClient(Client):
     def authorization(self, method, target, headers):
         import time
 
-        from stemline.wire.signature import SignedRequest, sign
+        from stemline.wire.signature import sign
+        from stemline.wire.signed_request import SignedRequest
 
         now = int(time.time())
         return sign(

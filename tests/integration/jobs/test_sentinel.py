@@ -68,9 +68,7 @@ def test_nothing_answered_is_lost_when_the_primary_dies(group: SentinelGroup, se
     assert "Failed" == service.do_job()  # its bucket refuses
     for job_id in before | during:
         eventually(
-            lambda job_id=job_id: any(
-                job_id.encode() in each.body for each in list(service.receiver.received)
-            ),
+            lambda job_id=job_id: was_reported(service, job_id),
             RECOVERY_S,
             "the callback",
         )

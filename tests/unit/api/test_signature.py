@@ -21,16 +21,12 @@ from stemline.jobs.errors import (
     SignatureDoesNotMatch,
 )
 from stemline.jobs.policy import Policy
+from stemline.wire.authorization import Authorization
 from stemline.wire.errors import code_of
-from stemline.wire.signature import (
-    Authorization,
-    SignedRequest,
-    encode,
-    http_strings,
-    sign,
-    spelled,
-    verify,
-)
+from stemline.wire.http_string import http_strings
+from stemline.wire.signature import sign, verify
+from stemline.wire.signed_request import SignedRequest
+from stemline.wire.spelling import encode, spelled
 from tests.support.recordings import recordings
 from tests.support.rounds import rounds
 

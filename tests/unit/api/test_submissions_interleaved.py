@@ -26,7 +26,7 @@ from stemline.jobs.store import Idempotency, JobFilter, StoreOptions, Submission
 from stemline.testing import InMemoryStore
 from stemline.testing.samples import job_spec
 
-MOST = 5
+MAX_WAITING = 5
 """Waiting jobs of the queue."""
 BODIES = ("a" * 64, "b" * 64)
 
@@ -117,7 +117,7 @@ def steps(name: str, kind: str) -> Steps[str]:
         raise StoreUnavailable(name, answered=True)
     once = Idempotency("once", BODIES[kind == "once b"]) if kind.startswith("once") else None
     spec = replace(job_spec(), queue_id="", user_data=name)
-    jobs = yield Submission([spec] * (MOST + 1 if kind == "full" else 1), once)
+    jobs = yield Submission([spec] * (MAX_WAITING + 1 if kind == "full" else 1), once)
     assert once or [name] == [job.spec.user_data for job in jobs]
     if kind == "late fault":
         raise OwnError(name)
@@ -128,7 +128,7 @@ class World:
     """A process with its store, whose threads end when they are told to."""
 
     def __init__(self, trips: Sequence[Trip]) -> None:
-        self.store = InMemoryStore(StoreOptions(queue_max_size=MOST))
+        self.store = InMemoryStore(StoreOptions(queue_max_size=MAX_WAITING))
         self.submissions = Submissions()
         self.trips = list(trips)
         self.requests: list[tuple[str, asyncio.Task[str]]] = []
@@ -189,7 +189,7 @@ class World:
         found = self.store.jobs.search(job_spec().tenant, JobFilter(size=1000)).items
         stored = Counter(job.spec.user_data for job in found)
         ids = {job.id for job in found}
-        assert len(found) <= MOST
+        assert len(found) <= MAX_WAITING
         bodies = set()
         for number, (kind, task) in enumerate(self.requests):
             name = f"{number}"

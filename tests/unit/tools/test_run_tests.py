@@ -96,7 +96,7 @@ def test_what_fails_twice_fails_the_run(capfd: pytest.CaptureFixture[str]) -> No
     ("status", "failed", "options"),
     [
         (0, [], ()),
-        (1, [f"a.py::test_{number}" for number in range(run_tests.MOST + 1)], ()),
+        (1, [f"a.py::test_{number}" for number in range(run_tests.MAX_FAILURES + 1)], ()),
         (1, ["a.py"], ()),  # a module that cannot be imported
         (2, ["a.py"], ()),
         (2, ["a.py::one"], ()),  # interrupted

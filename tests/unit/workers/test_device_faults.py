@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stemline.workers.device_faults import MOST, WINDOW_S, DeviceFaults, end_after_fault, wait_until_usable
+from stemline.workers.device_faults import MAX_FAILURES, WINDOW_S, DeviceFaults, end_after_fault, wait_until_usable
 from stemline.workers.metrics import WorkerMetrics
 
 
@@ -39,7 +39,7 @@ def faults(tmp_path: Path, clock: Clock) -> DeviceFaults:
 def test_one_failure_is_an_accident(faults: DeviceFaults) -> None:
     """After one failure the card is used again at once."""
     faults.add()
-    assert MOST == 2
+    assert MAX_FAILURES == 2
     assert faults.out_of_service_s() == 0
 
 

@@ -20,7 +20,7 @@ const MPEG2_BITRATES = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144,
 const MPEG_RATES = [44_100, 48_000, 32_000];
 const AAC_RATES = [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 /** A frame of FLAC is not longer than its samples as they are, and its header. */
-const MOST_FLAC_BYTES = 1 << 20;
+const MAX_FLAC_BYTES = 1 << 20;
 
 /** Return the format of a file by its first bytes; null if it cannot be read in parts. @param {Uint8Array} bytes @returns {Format | null} */
 export function formatOf(bytes) {
@@ -117,7 +117,7 @@ function nextFlac(data, at) {
   const number = flacNumber(data, at);
   for (let next = data.indexOf(0xff, at + 6); next >= 0 && next + 16 <= data.length; next = data.indexOf(0xff, next + 1))
     if (isFlacFrame(data, next) && flacNumber(data, next) === number + 1) return next - at;
-  return data.length - at > MOST_FLAC_BYTES ? -1 : 0;
+  return data.length - at > MAX_FLAC_BYTES ? -1 : 0;
 }
 
 /** Number of a frame, which its header holds like a letter in UTF-8. @param {Uint8Array} data @param {number} at */

@@ -12,8 +12,8 @@
  * @property {(size: number) => Uint8Array} header ADTS header of a frame
  */
 
-const MOST_TABLE_BYTES = 32 << 20;
-const MOST_BOXES = 1000;
+const MAX_TABLE_BYTES = 32 << 20;
+const MAX_BOXES = 1000;
 const AAC_LC = 2;
 const RATES = [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000];
 
@@ -91,14 +91,14 @@ export async function readMp4(range, beginning) {
 
 /** The box of all tables, which may lie at the end. @param {Range} range @param {ArrayBuffer} beginning @returns {Promise<Box | null>} */
 async function tablesOf(range, beginning) {
-  for (let at = 0, count = 0; count < MOST_BOXES; count += 1) {
+  for (let at = 0, count = 0; count < MAX_BOXES; count += 1) {
     const head = at + 16 <= beginning.byteLength ? beginning.slice(at, at + 16) : await range(at, at + 16);
     if (head.byteLength < 16) return null;
     const box = new Box(new DataView(head), 0, 16);
     const size = box.word(0) === 1 ? box.long(8) : box.word(0);
     if (size < 8) return null;
     if (nameAt(box.view, 4) === "moov") {
-      if (size > MOST_TABLE_BYTES) return null;
+      if (size > MAX_TABLE_BYTES) return null;
       const bytes = await range(at, at + size);
       return bytes.byteLength < size ? null : new Box(new DataView(bytes), 8, size);
     }
@@ -173,7 +173,7 @@ function descriptor(box, skip, tag) {
 /** @param {Box} box @returns {Uint32Array} */
 function sizesOf(box) {
   const [each, count] = [box.word(4), box.word(8)];
-  if (count > (each ? MOST_TABLE_BYTES / 4 : (box.to - box.from) / 4)) throw new RangeError("too many frames");
+  if (count > (each ? MAX_TABLE_BYTES / 4 : (box.to - box.from) / 4)) throw new RangeError("too many frames");
   return Uint32Array.from({ length: count }, (_, i) => each || box.word(12 + 4 * i));
 }
 

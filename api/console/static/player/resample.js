@@ -12,7 +12,7 @@ const PASSED = 0.95;
 /** Shape of the Kaiser window: about 90 dB of attenuation. */
 const BETA = 9;
 /** Filters that are kept at most, one for each place between two input samples. */
-const MOST_PHASES = 2000;
+const MAX_PHASES = 2000;
 /** Output samples between two turns that the page gets. */
 const AT_ONCE = 44_100;
 
@@ -26,7 +26,7 @@ export function atRate(track, sampleRate) {
   if (track.sampleRate === sampleRate) return track;
   const measure = commonMeasure(track.sampleRate, sampleRate);
   const [down, up] = [track.sampleRate / measure, sampleRate / measure];
-  if (!Number.isInteger(down) || !Number.isInteger(up) || up > MOST_PHASES) return null;
+  if (!Number.isInteger(down) || !Number.isInteger(up) || up > MAX_PHASES) return null;
   const reach = Math.ceil(CROSSINGS * Math.max(1, down / up));
   const filters = filtersOf(up, reach, PASSED * Math.min(1, up / down));
   /** @param {number} from @param {number} to */

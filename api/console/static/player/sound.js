@@ -10,9 +10,9 @@ import { openTrack } from "./tracks.js";
 /** @typedef {import("./store.js").Reading} Reading */
 
 /** Samples that are held in memory without a second thought, bytes; a longer song is loaded in pieces, if it can be. */
-const MOST_BYTES = 1_200_000_000;
+const MAX_BYTES = 1_200_000_000;
 /** Samples that are held in memory where a song cannot be loaded in pieces, bytes. */
-const MOST_WHOLE_BYTES = 3_000_000_000;
+const MAX_WHOLE_BYTES = 3_000_000_000;
 const PIECE_S = 20;
 /** Pieces that are kept. */
 const KEPT_PIECES = 4;
@@ -65,7 +65,7 @@ export function whole(buffer) {
 
 /** Whether a song of that many seconds fits into memory. @param {number} seconds @param {number} tracks @param {boolean} [inNeed] because it cannot be loaded in pieces */
 export function fits(seconds, tracks, inNeed = false) {
-  return seconds * 44_100 * 4 * CHANNELS * (tracks + 1) < (inNeed ? MOST_WHOLE_BYTES : MOST_BYTES);
+  return seconds * 44_100 * 4 * CHANNELS * (tracks + 1) < (inNeed ? MAX_WHOLE_BYTES : MAX_BYTES);
 }
 
 /**

@@ -68,7 +68,7 @@ export function samplesOf(header, bytes) {
 }
 
 /** Bytes of samples that a file can say it has; its header counts in 32 bits. */
-const MOST_BYTES = 2 ** 32 - 64;
+const MAX_BYTES = 2 ** 32 - 64;
 
 /** Return samples in 24 bits, the channels in turn. @param {Float32Array[]} channels @returns {Blob} */
 export function inBits(channels) {
@@ -87,7 +87,7 @@ export function inBits(channels) {
 /** Return a WAV file of parts in 24 bits; null if they are more than such a file can hold. @param {Blob[]} parts @param {number} channels @param {number} sampleRate @returns {Blob | null} */
 export function wavFile(parts, channels, sampleRate) {
   const size = parts.reduce((sum, part) => sum + part.size, 0);
-  if (size > MOST_BYTES) return null;
+  if (size > MAX_BYTES) return null;
   const frameBytes = channels * 3;
   const view = new DataView(new ArrayBuffer(44));
   /** @param {number} at @param {string} word */

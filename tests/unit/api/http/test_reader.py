@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stemline.api.http.reader import BadRequest, RequestEnd, RequestHead, RequestReader
 
-MOST = 4096
+MAX_BYTES = 4096
 
 
 def read(reader: RequestReader, *pieces: bytes) -> list[object]:
@@ -66,9 +66,9 @@ SERVED: dict[str, tuple[bytes, list[object]]] = {
 def test_served(name: str) -> None:
     """Requests are read the same at once, in halves and byte by byte; nothing of the next is lost."""
     data, expected = SERVED[name]
-    assert expected == read(RequestReader(MOST), data)
-    assert expected == read(RequestReader(MOST), data[: len(data) // 2], data[len(data) // 2 :])
-    assert expected == read(RequestReader(MOST), *(data[at : at + 1] for at in range(len(data))))
+    assert expected == read(RequestReader(MAX_BYTES), data)
+    assert expected == read(RequestReader(MAX_BYTES), data[: len(data) // 2], data[len(data) // 2 :])
+    assert expected == read(RequestReader(MAX_BYTES), *(data[at : at + 1] for at in range(len(data))))
 
 
 REFUSED = {
@@ -149,12 +149,12 @@ REFUSED = {
     "a target without a path": b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n",
     "a target with an impossible port": b"GET http://x:99999/ HTTP/1.1\r\nHost: x\r\n\r\n",
     "101 headers": head(*[b"a: b"] * 100, method=b"GET"),
-    "a long line": b"GET /" + b"a" * MOST,
+    "a long line": b"GET /" + b"a" * MAX_BYTES,
     "many lines": b"GET / HTTP/1.1\r\n" + b"a: bcdefghijklmnopqrstuvwxyz\r\n" * 200,
-    "blank lines": b"\r\n" * MOST,
-    "trailers without end": head(CHUNKED) + b"0\r\n" + b"a: \r\n" * MOST,
-    "an extension without end": head(CHUNKED) + b"1;" + b"a" * MOST,
-    "chunks of one byte without end": head(CHUNKED) + b"1\r\na\r\n" * MOST,
+    "blank lines": b"\r\n" * MAX_BYTES,
+    "trailers without end": head(CHUNKED) + b"0\r\n" + b"a: \r\n" * MAX_BYTES,
+    "an extension without end": head(CHUNKED) + b"1;" + b"a" * MAX_BYTES,
+    "chunks of one byte without end": head(CHUNKED) + b"1\r\na\r\n" * MAX_BYTES,
 }
 
 
@@ -164,13 +164,13 @@ def test_refused(name: str, size: int) -> None:
     """What two servers could read differently, or what has no end, is refused however it arrives."""
     data = REFUSED[name]
     with pytest.raises(BadRequest):
-        read(RequestReader(MOST), *(data[at : at + size] for at in range(0, len(data), size)))
+        read(RequestReader(MAX_BYTES), *(data[at : at + size] for at in range(0, len(data), size)))
 
 
 def test_expectations() -> None:
     """``Expect: 100-continue`` counts in HTTP/1.1, in any case."""
     for version, expected in ((b"1.1", True), (b"1.0", False)):
-        reader = RequestReader(MOST)
+        reader = RequestReader(MAX_BYTES)
         reader.feed(b"POST / HTTP/%b\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n" % version)
         event = reader.next_event()
         assert isinstance(event, RequestHead)
@@ -180,11 +180,11 @@ def test_expectations() -> None:
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([data for data, _ in SERVED.values()]), max_size=30))
 def test_any_bytes(pieces: list[bytes]) -> None:
     """Whatever arrives is read, refused, or held within the bound."""
-    reader = RequestReader(MOST)
+    reader = RequestReader(MAX_BYTES)
     with suppress(BadRequest):
         read(reader, *pieces)
-    assert reader.buffered <= MOST
-    assert reader.memory <= 2 * MOST + 128 * 100
+    assert reader.buffered <= MAX_BYTES
+    assert reader.memory <= 2 * MAX_BYTES + 128 * 100
 
 
 @given(st.data())
@@ -195,4 +195,4 @@ def test_any_split(data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=12)))
     pieces = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
     expected = [event for name in chosen for event in SERVED[name][1]]
-    assert expected == read(RequestReader(MOST), *pieces)
+    assert expected == read(RequestReader(MAX_BYTES), *pieces)
