@@ -39,9 +39,9 @@ def serving(settings: Settings, metrics: ApiMetrics, *, public: tuple[str, int])
     """Serve ``/healthz``, ``/readyz`` and ``/metrics`` in a thread, if the settings name a port for them.
 
     Args:
-        settings: address of that port, store and broker.
-        metrics: of the API.
-        public: address and port of the API.
+        settings: Address of that port, store and broker.
+        metrics: Of the API.
+        public: Address and port of the API.
     """
     if not settings.metrics.port:
         yield
@@ -92,10 +92,10 @@ def create_app(
     """Return the application that operators ask.
 
     Args:
-        settings: store and broker to ask for, and the token of ``/metrics``.
-        metrics_page: returns the metrics.
-        public: address and port of the API.
-        ready_s: how long ``/readyz`` waits for what it asks, s.
+        settings: Store and broker to ask for, and the token of ``/metrics``.
+        metrics_page: Returns the metrics.
+        public: Address and port of the API.
+        ready_s: How long ``/readyz`` waits for what it asks, s.
     """
 
     def healthz(_: Request) -> Response:

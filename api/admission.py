@@ -86,7 +86,7 @@ async def admitted(request: Request, access: Access) -> AsyncIterator[RequestCon
     """Admit a request for as long as it is answered; its body counts as long.
 
     Raises:
-        StemlineError: it is refused.
+        StemlineError: It is refused.
     """
     if access is Access.READ:
         yield await _receive(request, None)
@@ -106,9 +106,9 @@ async def _receive(request: Request, share: BodyShare | None, *, streams: bool =
     """Route, verify and rate-limit a request, and only then read its body.
 
     Args:
-        request: as received.
-        share: room for the body of a request that changes something; None for one that only reads.
-        streams: whether the body is left to be read.
+        request: As received.
+        share: Room for the body of a request that changes something; None for one that only reads.
+        streams: Whether the body is left to be read.
     """
     services: Services = request.app.state.services
     signed = _signed_request(request)
@@ -185,7 +185,7 @@ def _chosen_tenant(signed: SignedRequest, *, is_signed: bool) -> str:
     A browser cannot choose its Host header, so a page for several buckets needs another way.
 
     Raises:
-        SignatureDoesNotMatch: the signature does not cover the header, or there are several.
+        SignatureDoesNotMatch: The signature does not cover the header, or there are several.
     """
     values = [value for name, value in signed.headers if name == TENANT_HEADER]
     if not values:
@@ -228,8 +228,8 @@ async def _body(request: Request, settings: Settings, credential: str, share: Bo
     """Return the request body.
 
     Raises:
-        InvalidContent: it is too large or too slow, or not complete.
-        BodiesFull: too many bodies are in memory.
+        InvalidContent: It is too large or too slow, or not complete.
+        BodiesFull: Too many bodies are in memory.
     """
     most = settings.server.max_body_bytes
     chunks: list[bytes] = []

@@ -59,8 +59,8 @@ def create_app(services: Services, *, on_shutdown: Callable[[], None] | None = N
     """Return the application.
 
     Args:
-        services: what its operations work with.
-        on_shutdown: called when the server stops.
+        services: What its operations work with.
+        on_shutdown: Called when the server stops.
     """
 
     @asynccontextmanager

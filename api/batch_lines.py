@@ -31,7 +31,7 @@ class LineSplitter:
         """Take bytes; return lines once there are enough for a part.
 
         Raises:
-            InvalidContent: a line, or all of them, is too long.
+            InvalidContent: A line, or all of them, is too long.
         """
         self._total += len(data)
         self._held += data

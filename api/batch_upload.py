@@ -63,7 +63,7 @@ class BatchUpload:
         """Check and store some rows.
 
         Raises:
-            RequestRefused: one is not valid; says which.
+            RequestRefused: One is not valid; says which.
         """
         if self.is_known:
             return
@@ -87,8 +87,8 @@ class BatchUpload:
         """Accept the batch, or compare it with the one that the key stands for.
 
         Raises:
-            IdempotencyConflict: that one had another body.
-            RequestRefused: there is no row.
+            IdempotencyConflict: That one had another body.
+            RequestRefused: There is no row.
         """
         if self.is_known:
             if digest != self.body:

@@ -40,7 +40,7 @@ class BodyBudget:
         """Take bytes from the budget.
 
         Raises:
-            BodiesFull: the credential holds too much already.
+            BodiesFull: The credential holds too much already.
         """
         if self._held[credential] + size > self._free:
             raise BodiesFull(retry_after_s=_RETRY_AFTER_S)
@@ -69,7 +69,7 @@ class BodyShare:
         """Make room for ``size`` more bytes of a credential's request.
 
         Raises:
-            BodiesFull: there is none.
+            BodiesFull: There is none.
         """
         self._budget.take(credential, size)
         self.credential = credential
@@ -85,12 +85,12 @@ async def chunks_of(request: Request, *, within_s: float) -> AsyncGenerator[byte
     """Yield the body of a request as it arrives.
 
     Args:
-        request: whose body is left to be read.
-        within_s: how long the body may be waited for in total, s; what is done with its parts meanwhile does
+        request: Whose body is left to be read.
+        within_s: How long the body may be waited for in total, s; what is done with its parts meanwhile does
             not count.
 
     Raises:
-        InvalidContent: it took longer, or is not complete.
+        InvalidContent: It took longer, or is not complete.
     """
     clock, left_s = asyncio.get_running_loop().time, within_s
     more = True

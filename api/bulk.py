@@ -92,7 +92,7 @@ def _jobs(context: RequestContext, possible: frozenset[State]) -> tuple[JobFilte
     """Return which jobs are meant, and whether they are only counted.
 
     Raises:
-        RequestRefused: a parameter is unknown or not valid, or only jobs are meant that cannot be changed so.
+        RequestRefused: A parameter is unknown or not valid, or only jobs are meant that cannot be changed so.
     """
     query: dict[str, Any] = queries.read_strictly(queries.BULK_JOBS, context.params)
     dry_run = query.pop("dry_run") == "true"

@@ -16,7 +16,7 @@ def repeat_if_changed(change: Callable[[], T]) -> T:
     """Return what a change returns, which reads a record and writes it with the revision it has read.
 
     Raises:
-        ChangedMeanwhile: others changed the record at each try.
+        ChangedMeanwhile: Others changed the record at each try.
     """
     for _ in range(_TRIES - 1):
         try:

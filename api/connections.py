@@ -45,10 +45,10 @@ def listener(settings: Settings, app: ASGIApp, state: ServerState, app_state: di
     """Return what the connections of one socket share: the application, limits and deadlines.
 
     Args:
-        settings: limits and deadlines.
-        app: the application.
-        state: of the server.
-        app_state: of the application; its ``connection_ended`` is called with the reason why the server ended
+        settings: Limits and deadlines.
+        app: The application.
+        state: Of the server.
+        app_state: Of the application; its ``connection_ended`` is called with the reason why the server ended
             a connection.
     """
     server = settings.server

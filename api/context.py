@@ -85,7 +85,7 @@ class RequestContext:
         """Return bucket and region of the Host header.
 
         Raises:
-            InvalidHost: the host names no bucket.
+            InvalidHost: The host names no bucket.
         """
         return self.host.tenant
 
@@ -93,7 +93,7 @@ class RequestContext:
         """Refuse a request whose signed nonce was used before.
 
         Raises:
-            RequestReplayed: it was.
+            RequestReplayed: It was.
         """
         nonces, nonce = self.store.nonces, self.integrity.nonce
         if nonce is not None and await run_in_threadpool(nonces.is_used, self.principal.id, nonce):
@@ -103,7 +103,7 @@ class RequestContext:
         """Use the signed nonce of the request, whose body is the signed one.
 
         Raises:
-            RequestReplayed: it was used before.
+            RequestReplayed: It was used before.
         """
         if self.integrity.nonce is None:
             return
@@ -123,8 +123,8 @@ class RequestContext:
         """Accept a body that was left to be read, by its SHA-256, hexadecimal.
 
         Raises:
-            SignatureDoesNotMatch: it is not the one that was signed; the nonce stays unused.
-            RequestReplayed: another request used the nonce meanwhile.
+            SignatureDoesNotMatch: It is not the one that was signed; the nonce stays unused.
+            RequestReplayed: Another request used the nonce meanwhile.
         """
         self.integrity.check_digest(digest)
         await self.use_nonce()
@@ -133,7 +133,7 @@ class RequestContext:
         """Return what a call returns that waits for the store of the bucket.
 
         Raises:
-            BucketBusy: as many calls of the bucket wait as may.
+            BucketBusy: As many calls of the bucket wait as may.
         """
         return await self.services.at_stores.run(request, str(self.tenant), call)
 
@@ -141,7 +141,7 @@ class RequestContext:
         """Return what a call returns that reads or changes many records.
 
         Raises:
-            BucketBusy: as many calls of the bucket run as may.
+            BucketBusy: As many calls of the bucket run as may.
         """
         return await self.services.of_many_records.run(request, str(self.tenant), call)
 
@@ -152,12 +152,12 @@ class RequestContext:
         a bucket are read one after the other, and those of others meanwhile.
 
         Args:
-            request: whose turn others have if the page is large.
-            size: records that it may have.
-            call: reads the page and makes the response.
+            request: Whose turn others have if the page is large.
+            size: Records that it may have.
+            call: Reads the page and makes the response.
 
         Raises:
-            BucketBusy: as many large pages of the bucket are wanted as may.
+            BucketBusy: As many large pages of the bucket are wanted as may.
         """
         if size <= SMALL_PAGE:
             return await run_in_threadpool(call)
@@ -167,8 +167,8 @@ class RequestContext:
         """Open the service for the tenant, where that happens by itself.
 
         Raises:
-            AsrBucketUnBinded: the service was closed for the bucket, or does not open by itself.
-            BindedBucketNumLimit: the region has as many buckets as it may.
+            AsrBucketUnBinded: The service was closed for the bucket, or does not open by itself.
+            BindedBucketNumLimit: The region has as many buckets as it may.
         """
         if not self.check_open():
             self.store.tenants.open(self.tenant, new_queue=self.new_queue, again=False)
@@ -177,7 +177,7 @@ class RequestContext:
         """Return whether the service is open for the tenant; if not, it opens by itself.
 
         Raises:
-            AsrBucketUnBinded: the service was closed for the bucket, or does not open by itself.
+            AsrBucketUnBinded: The service was closed for the bucket, or does not open by itself.
         """
         is_open = self.store.tenants.is_open(self.tenant)
         if is_open is False or (is_open is None and not self.settings.tenants.auto_open):
@@ -201,7 +201,7 @@ class RequestContext:
         """Check that the credential may submit some more jobs today; they are not counted.
 
         Raises:
-            BudgetSpent: it may not.
+            BudgetSpent: It may not.
         """
         if self.policy.budget != NO_BUDGET:
             self.policy.check_budget(self.store.usage.spent(self.principal.id), jobs)
@@ -245,8 +245,8 @@ class RequestContext:
         """Return the fields of the request body.
 
         Raises:
-            MissingContent: there is no body.
-            InvalidContent: it cannot be parsed, or Content-MD5 does not match.
+            MissingContent: There is no body.
+            InvalidContent: It cannot be parsed, or Content-MD5 does not match.
         """
         self._check_md5()
         return codec.parse(self.body, self.headers.get("content-type", ""))
@@ -255,8 +255,8 @@ class RequestContext:
         """Return the response with an answer, in JSON or XML as the client asked.
 
         Args:
-            answer: the elements of the answer.
-            values: the values of its elements; ``request_id`` is known.
+            answer: The elements of the answer.
+            values: The values of its elements; ``request_id`` is known.
         """
         values["request_id"] = self.request_id
         values["budget_percent"] = percent = max(self.budget_percent, default=None)

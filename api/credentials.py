@@ -41,11 +41,11 @@ class Principals:
         """Read the credentials.
 
         Args:
-            key_pairs: the credentials.
-            settings: limits of queues, unless a credential has its own.
+            key_pairs: The credentials.
+            settings: Limits of queues, unless a credential has its own.
 
         Raises:
-            UnreadableFile: their file cannot be read.
+            UnreadableFile: Their file cannot be read.
         """
         self._key_pairs = key_pairs
         tenants = settings.tenants

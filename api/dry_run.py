@@ -40,13 +40,13 @@ async def answer(context: RequestContext, request: Request, specs: Sequence[JobS
     """Return what is known of jobs that would be submitted.
 
     Args:
-        context: of the request.
-        request: the request, whose body is read.
-        specs: the jobs, which are valid.
+        context: Of the request.
+        request: The request, whose body is read.
+        specs: The jobs, which are valid.
 
     Raises:
-        QueueNotFound: a job names an unknown queue.
-        QueueFull: its queue has no room.
+        QueueNotFound: A job names an unknown queue.
+        QueueFull: Its queue has no room.
     """
     queues = await run_in_threadpool(_queues, context, specs)
     probe = await _probe(context, request, specs)

@@ -71,9 +71,9 @@ class EventStream(Response):
         """Make the response.
 
         Args:
-            context: of the request.
-            request: the request.
-            parts: what is sent.
+            context: Of the request.
+            request: The request.
+            parts: What is sent.
         """
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -249,7 +249,7 @@ def _last_event(context: RequestContext) -> str | None:
     """Return the id of the last event that the client knows, if it says so.
 
     Raises:
-        RequestRefused: it is no such id.
+        RequestRefused: It is no such id.
     """
     header = queries.EVENT_HEADERS.read_parameters(context.headers)
     last: str | None = (queries.EVENT_QUERY.read_parameters(context.query) | header).get("last")

@@ -28,7 +28,7 @@ class ResolvedHost:
         """Return bucket and region as a tenant.
 
         Raises:
-            InvalidHost: the host names no bucket.
+            InvalidHost: The host names no bucket.
         """
         if self.bucket is None:
             raise InvalidHost("This operation needs a bucket in the Host header.")
@@ -52,7 +52,7 @@ class HostTable:
         """Return the bucket and region that a Host header names.
 
         Raises:
-            InvalidHost: no rule matches the host, or its region is not one of the settings'.
+            InvalidHost: No rule matches the host, or its region is not one of the settings'.
         """
         name = normalise_host(host)
         if not name or len(name) > MAX_HOST_CHARS:
@@ -77,7 +77,7 @@ class HostTable:
         """Return the bucket and region of a tenant, as a header names it.
 
         Raises:
-            InvalidHost: it is malformed, or its region is not one of the settings'.
+            InvalidHost: It is malformed, or its region is not one of the settings'.
         """
         region, _, bucket = tenant.partition("/")
         if region not in self._regions or not _names_bucket(bucket):

@@ -140,9 +140,9 @@ class EventHub:
         """Start nothing yet; the thread starts with the first listener.
 
         Args:
-            events: of the store.
-            limit: listeners of the process.
-            limit_per_credential: listeners of one credential.
+            events: Of the store.
+            limit: Listeners of the process.
+            limit_per_credential: Listeners of one credential.
         """
         self._repository = events
         self._limit = limit
@@ -164,7 +164,7 @@ class EventHub:
         takes all it can leaves half of them, a second one a quarter.
 
         Raises:
-            TooManyListeners: there are as many as there may be.
+            TooManyListeners: There are as many as there may be.
         """
         holders = (credential, tenant)
         free = self._limit - self._listeners
@@ -189,13 +189,13 @@ class EventHub:
         """Yield the events of a tenant after one of them, in order, each once.
 
         Args:
-            tenant: whose events.
-            after: id of the last event that the listener knows.
-            every_s: an empty list is yielded after this silence, s.
+            tenant: Whose events.
+            after: Id of the last event that the listener knows.
+            every_s: An empty list is yielded after this silence, s.
 
         Raises:
-            EventsGone: some of them are not kept any more, or the store does not know the one.
-            StoreUnavailable: events that are not in memory cannot be read.
+            EventsGone: Some of them are not kept any more, or the store does not know the one.
+            StoreUnavailable: Events that are not in memory cannot be read.
         """
         with self._joined(tenant) as channel, _Silence(every_s) as silence:
             while True:

@@ -35,12 +35,12 @@ class RateLimit:
         """Count one request of a caller.
 
         Args:
-            caller: who sent it.
-            rate_per_s: limit of this caller; by default the common one, 0 for none.
-            burst: requests above the rate of this caller; by default the common number.
+            caller: Who sent it.
+            rate_per_s: Limit of this caller; by default the common one, 0 for none.
+            burst: Requests above the rate of this caller; by default the common number.
 
         Raises:
-            RateLimited: the caller is over its limit; ``retry_after_s`` says when the next one passes.
+            RateLimited: The caller is over its limit; ``retry_after_s`` says when the next one passes.
         """
         rate = self._rate if rate_per_s is None else rate_per_s
         burst = burst or self._burst

@@ -35,10 +35,10 @@ class LongRequests:
     """Runs calls that take long.
 
     Args:
-        threads: calls that run at a time.
-        of_bucket: of these, those of one bucket.
-        waiting: further calls of one bucket that wait; another one is refused.
-        most: calls of all buckets that run or wait, also those whose client has gone.
+        threads: Calls that run at a time.
+        of_bucket: Of these, those of one bucket.
+        waiting: Further calls of one bucket that wait; another one is refused.
+        most: Calls of all buckets that run or wait, also those whose client has gone.
     """
 
     threads: int
@@ -53,12 +53,12 @@ class LongRequests:
         """Return what a call returns that runs in a thread.
 
         Args:
-            request: whose turn others have meanwhile.
-            bucket: with whose calls it shares its threads.
-            call: what takes long; it has a deadline of its own.
+            request: Whose turn others have meanwhile.
+            bucket: With whose calls it shares its threads.
+            call: What takes long; it has a deadline of its own.
 
         Raises:
-            BucketBusy: as many calls of the bucket run and wait as may.
+            BucketBusy: As many calls of the bucket run and wait as may.
         """
         line = self._lines.get(bucket) or _Line(asyncio.Semaphore(self.of_bucket))
         if self._requests >= self.most or line.requests >= self.of_bucket + self.waiting:

@@ -17,7 +17,7 @@ class ApiMetrics:
         """Count from zero.
 
         Args:
-            shared: folder that holds the values of all processes behind one port, if there are several.
+            shared: Folder that holds the values of all processes behind one port, if there are several.
         """
         self._shared = shared
         self._registry = CollectorRegistry()

@@ -31,8 +31,8 @@ class BackgroundNotifier:
         """Start the thread.
 
         Args:
-            send: called for each wake-up.
-            deliver: called for the id of each callback that is due at once.
+            send: Called for each wake-up.
+            deliver: Called for the id of each callback that is due at once.
         """
         self._send = send
         self._deliver = deliver

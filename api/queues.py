@@ -79,7 +79,7 @@ def _limits(context: RequestContext, queue: Queue, changes: dict[str, Any]) -> d
     """Return the changes of a queue, whose limits are checked.
 
     Raises:
-        RequestRefused: one is too high, holds for more than a year, or leaves no slot for all levels.
+        RequestRefused: One is too high, holds for more than a year, or leaves no slot for all levels.
     """
     now = context.store.now()
     given: Override | None = changes.get("override")

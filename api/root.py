@@ -16,7 +16,7 @@ def root(request: Request) -> Response:
     """Lead a browser to the console.
 
     Raises:
-        NoSuchResource: the client asks for no page.
+        NoSuchResource: The client asks for no page.
     """
     if "text/html" not in request.headers.get("accept", ""):
         raise NoSuchResource

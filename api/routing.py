@@ -51,10 +51,10 @@ class Router:
         thread.
 
         Args:
-            methods: that it answers; HEAD is not implied by GET.
-            path: with parameters in braces.
-            name: of the operation, in metrics, log and OpenAPI.
-            include_in_schema: whether it is described in the OpenAPI document.
+            methods: That it answers; HEAD is not implied by GET.
+            path: With parameters in braces.
+            name: Of the operation, in metrics, log and OpenAPI.
+            include_in_schema: Whether it is described in the OpenAPI document.
         """
 
         def add(function: F) -> F:

@@ -29,12 +29,12 @@ def configure(
     """Return how uvicorn serves the application.
 
     Args:
-        app: the application, or what returns it in each of the processes.
-        settings: limits, and the certificate if there is one.
-        host: address to listen on.
-        port: port to listen on.
-        processes: how many serve the port; more than one need a factory, and all that can be pickled.
-        factory: whether ``app`` returns the application.
+        app: The application, or what returns it in each of the processes.
+        settings: Limits, and the certificate if there is one.
+        host: Address to listen on.
+        port: Port to listen on.
+        processes: How many serve the port; more than one need a factory, and all that can be pickled.
+        factory: Whether ``app`` returns the application.
     """
     http: Any = ProtocolFactory(partial(prepare, settings))
     return uvicorn.Config(

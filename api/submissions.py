@@ -108,11 +108,11 @@ class Submissions:
         """Return the result of a submission's steps.
 
         Args:
-            store: where jobs are stored.
-            steps: what is done for it.
+            store: Where jobs are stored.
+            steps: What is done for it.
 
         Raises:
-            StemlineError: it is refused.
+            StemlineError: It is refused.
         """
         loop = asyncio.get_running_loop()
         asked, done = Asked(steps), loop.create_future()

@@ -23,9 +23,9 @@ def submitted_by(context: RequestContext, spec: JobSpec, **changes: Any) -> JobS
     """Return the specification with its submitter, who must be allowed what it names.
 
     Args:
-        context: of the request.
-        spec: what is asked for.
-        changes: values that it has instead.
+        context: Of the request.
+        spec: What is asked for.
+        changes: Values that it has instead.
     """
     policy = context.policy
     submitter: dict[str, Any] = {

@@ -82,8 +82,8 @@ def _named(context: RequestContext) -> IncomingUpload:
     """Return the upload that the query names.
 
     Raises:
-        RequestRefused: a parameter is missing or malformed.
-        Forbidden: the key is not one that :func:`create_upload` gives.
+        RequestRefused: A parameter is missing or malformed.
+        Forbidden: The key is not one that :func:`create_upload` gives.
     """
     query = UPLOADS.read_parameters(context.query)
     _check_size(context, query["size"])

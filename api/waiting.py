@@ -26,7 +26,7 @@ def wanted_s(context: RequestContext) -> int:
     """Return how long a request waits for its jobs, s: as long as it asks for and the settings allow.
 
     Raises:
-        RequestRefused: what it asks for is not a number, or too long.
+        RequestRefused: What it asks for is not a number, or too long.
     """
     wait_s: int = queries.WAIT_HEADERS.read_parameters(context.headers).get("wait_s") or 0
     if wait_s > LONGEST_S:
@@ -47,11 +47,11 @@ async def answer(
     answered in any case.
 
     Args:
-        context: of the request.
-        request: the request, whose body is read.
-        find: returns the jobs as they are now.
-        wait_s: longest wait, s; 0 for none.
-        respond: makes the response of jobs.
+        context: Of the request.
+        request: The request, whose body is read.
+        find: Returns the jobs as they are now.
+        wait_s: Longest wait, s; 0 for none.
+        respond: Makes the response of jobs.
     """
     if not wait_s:
         return await run_in_threadpool(lambda: respond(find()))  # a second thread would cost as much again

@@ -27,7 +27,7 @@ def ip(*words: str) -> None:
     """Run iproute2.
 
     Raises:
-        BridgeFailed: it refused.
+        BridgeFailed: It refused.
     """
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
     if done.returncode:

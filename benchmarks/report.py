@@ -60,9 +60,9 @@ class Report:
     """What one run of a benchmark found; made before it measures.
 
     Args:
-        name: of the files.
-        title: one line.
-        sources: the files of the program, relative to the repository; when one changes, the results are void.
+        name: Of the files.
+        title: One line.
+        sources: The files of the program, relative to the repository; when one changes, the results are void.
     """
 
     name: str

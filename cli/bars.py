@@ -33,7 +33,7 @@ class Bars(_WithoutEcho, Progress):
     """Bars, and below them lines of text, which are wrapped and never cut.
 
     Attributes:
-        said: lines below the bars; empty ones are left out.
+        said: Lines below the bars; empty ones are left out.
     """
 
     said: Sequence[str] = ()

@@ -149,7 +149,7 @@ def _known(client: Client, ids: Sequence[str]) -> list[Callback]:
     """Return the callbacks of these ids.
 
     Raises:
-        CommandFailed: one of them does not exist.
+        CommandFailed: One of them does not exist.
     """
     found = {name: each for each in client.get_callbacks(*ids) for name in (each.id, each.job_id)}
     if missing := [each for each in ids if each not in found]:

@@ -122,8 +122,8 @@ def _ask(question: str) -> None:
     """Ask whether to go on.
 
     Raises:
-        click.Abort: the answer is no.
-        CommandFailed: nobody answers.
+        click.Abort: The answer is no.
+        CommandFailed: Nobody answers.
     """
     try:
         click.confirm(question, abort=True, err=True)

@@ -72,11 +72,11 @@ class Connection:
         """Open a client for as long as the block runs.
 
         Args:
-            budget_s: how long it tries again where the service does not answer.
+            budget_s: How long it tries again where the service does not answer.
 
         Raises:
-            NotConfigured: no service is known.
-            CommandFailed: the bucket of the user, or of a profile, does not exist.
+            NotConfigured: No service is known.
+            CommandFailed: The bucket of the user, or of a profile, does not exist.
         """
         from stemline.cli.wait_notice import NoticingClient
         from stemline.client import Retry, find

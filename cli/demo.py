@@ -104,7 +104,7 @@ def prepare_model(name: str) -> None:
     """Have a model at hand, and let the stack's workers answer voice and background with it.
 
     Raises:
-        DemoFailed: its weights cannot be fetched, or it was not added.
+        DemoFailed: Its weights cannot be fetched, or it was not added.
     """
     from stemline.models.catalogue import BUILT_IN, model_named
     from stemline.models.download import pull
@@ -181,7 +181,7 @@ def watch(stack: Stack, console: Console, client: Client, job_id: str) -> None:
     """Show a progress bar until the job has ended.
 
     Raises:
-        DemoFailed: the job did not succeed.
+        DemoFailed: The job did not succeed.
     """
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -212,7 +212,7 @@ def wait_for_callback(stack: Stack, inbox: Receiver, job_id: str) -> None:
     """Wait for the callback of the job.
 
     Raises:
-        DemoFailed: it did not arrive, or it is for another job.
+        DemoFailed: It did not arrive, or it is for another job.
     """
     deadline = time.monotonic() + _CALLBACK_TIMEOUT_S
     while not inbox.received.wait(0.5):

@@ -15,9 +15,9 @@ def ended_bar(name: str, total: int, *, what: str = "jobs") -> Iterator[Callable
     """Show it for as long as the block runs, which calls what it gets with the number that have ended.
 
     Args:
-        name: of the whole.
-        total: how many there are.
-        what: they are, in the plural.
+        name: Of the whole.
+        total: How many there are.
+        what: They are, in the plural.
     """
     if not is_live():
         shown = -1

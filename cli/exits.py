@@ -105,7 +105,7 @@ def check_output(error: OSError) -> None:
     """Raise how a command ends whose output cannot be written; do nothing if the error is another one.
 
     Raises:
-        CommandFailed: the output cannot be written.
+        CommandFailed: The output cannot be written.
     """
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -121,9 +121,9 @@ def failure(error: Exception, *, hint: str = "", then: str = "") -> CommandFaile
     """Return how a command ends because of an error, whatever raised it.
 
     Args:
-        error: what happened.
-        hint: what to do, instead of what the kind of the error suggests.
-        then: what to do after it.
+        error: What happened.
+        hint: What to do, instead of what the kind of the error suggests.
+        then: What to do after it.
     """
     status, usual = _kind(error)
     message = reason_of(error)

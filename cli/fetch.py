@@ -82,11 +82,11 @@ def check_folder(folder: Path, *, keep: bool = True) -> None:
     """Make a folder, and check that files can be written to it.
 
     Args:
-        folder: of stems.
-        keep: whether it stays; otherwise what was made of it is removed again.
+        folder: Of stems.
+        keep: Whether it stays; otherwise what was made of it is removed again.
 
     Raises:
-        CommandFailed: they cannot.
+        CommandFailed: They cannot.
     """
     made: list[Path] = []
     try:
@@ -123,8 +123,8 @@ def _check_free(job: Job, folder: Path, pattern: str, values: Mapping[str, str])
     """Check that the stems of a job replace no other file.
 
     Raises:
-        TransferFailed: one would.
-        ValueError: the pattern gives two of them the same file.
+        TransferFailed: One would.
+        ValueError: The pattern gives two of them the same file.
     """
     from stemline.client.names import check_free, file_names
 
@@ -138,7 +138,7 @@ def _fetch(
     """Fetch the stems of a job and print their files; return why they cannot be fetched, empty if they are.
 
     Raises:
-        TransferFailed: the disk takes no more files.
+        TransferFailed: The disk takes no more files.
     """
     from stemline.client import ApiError, TransferFailed
     from stemline.client.names import file_names

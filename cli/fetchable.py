@@ -29,10 +29,10 @@ class Fetchable:
     """Jobs that have stems, and what is said of the others.
 
     Attributes:
-        jobs: that have succeeded.
-        without: how many jobs or rows have no stems here.
-        statuses: exit statuses of these.
-        hints: what to do about them, each once.
+        jobs: That have succeeded.
+        without: How many jobs or rows have no stems here.
+        statuses: Exit statuses of these.
+        hints: What to do about them, each once.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Fetchable:
         """End the command with an error if there is a job without stems, and name each.
 
         Raises:
-            CommandFailed: there is one.
+            CommandFailed: There is one.
         """
         if not self._lines:
             return
@@ -86,7 +86,7 @@ def of_batch(client: Client, batch_id: str, *, wait: bool) -> Fetchable:
     """Return the jobs of a batch.
 
     Raises:
-        NotFound: there is no such batch.
+        NotFound: There is no such batch.
     """
     batch = client.batch(batch_id)
     if wait:

@@ -13,7 +13,7 @@ def first_steps(width: int) -> str:
     """Return a few lines that fit the situation: whether a service is known already.
 
     Args:
-        width: of the terminal, letters. No word is broken; what a command does is below it if there is no
+        width: Of the terminal, letters. No word is broken; what a command does is below it if there is no
             room beside it.
     """
     from stemline.client.errors import NotConfigured

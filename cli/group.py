@@ -17,7 +17,7 @@ class Group(click.Group):
         """Read the words before the command.
 
         Raises:
-            click.UsageError: an option of the command is among them; says that it comes after the command.
+            click.UsageError: An option of the command is among them; says that it comes after the command.
         """
         words = list(args)
         try:
@@ -35,7 +35,7 @@ class Group(click.Group):
         """Find the command that the arguments begin with.
 
         Raises:
-            click.UsageError: there is none; names the nearest ones.
+            click.UsageError: There is none; names the nearest ones.
         """
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.55)

@@ -41,7 +41,7 @@ class JobProgress:
         """Begin to send a file.
 
         Args:
-            size: bytes.
+            size: Bytes.
         """
         self._size, self._done, self._start = size, 0, _UPLOAD_SHARE
         self._display.show(0, "uploading")
@@ -119,7 +119,7 @@ def job_progress(name: str) -> Iterator[JobProgress]:
     """Show the progress of a job for as long as the block runs.
 
     Args:
-        name: of the source.
+        name: Of the source.
     """
     if not is_live():
         yield JobProgress(_Lines())

@@ -134,8 +134,8 @@ def selection(client: Client, *, queue: str | None = None, **filters: Any) -> di
     """Return the filters of a list, with the id of a queue that may be given by its name.
 
     Raises:
-        NotFound: there is no such queue or batch.
-        click.UsageError: no time is between the two that are given.
+        NotFound: There is no such queue or batch.
+        click.UsageError: No time is between the two that are given.
     """
     given = {name: value for name, value in filters.items() if value or value == 0}
     since, until = given.get("since"), given.get("until")

@@ -68,12 +68,12 @@ class Listener(ThreadingHTTPServer):
         """Listen.
 
         Args:
-            address: host and port to listen on.
-            console: to print on.
-            behaviour: what is done with callbacks.
+            address: Host and port to listen on.
+            console: To print on.
+            behaviour: What is done with callbacks.
 
         Raises:
-            OSError: the address cannot be listened on.
+            OSError: The address cannot be listened on.
         """
         # Before anything is listened for: the first callback must not wait for seconds, which this takes.
         from stemline.callbacks.webhook_signature import verified
@@ -213,7 +213,7 @@ class _Text(io.StringIO):
         """Append to it.
 
         Raises:
-            ValueError: it becomes too long.
+            ValueError: It becomes too long.
         """
         if self.tell() + len(text) > _SHOWN_CHARS:
             raise ValueError("too long")

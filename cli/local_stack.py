@@ -55,7 +55,7 @@ def open_store() -> RedisStore:
     """Open the store of ``STEMLINE_REDIS_URL``; if it is not set, that of the local stack of this folder.
 
     Raises:
-        CommandFailed: the store does not answer.
+        CommandFailed: The store does not answer.
     """
     from pydantic import SecretStr
 

@@ -18,7 +18,7 @@ def _asked(option: str, text: str, *, hide_input: bool = False) -> str:
     """Return what the user answers.
 
     Raises:
-        click.UsageError: nobody does.
+        click.UsageError: Nobody does.
     """
     is_hidden = hide_input and sys.stdin.isatty()  # of a pipe nothing is shown; getpass would warn
     try:
@@ -34,7 +34,7 @@ def _check_keys(client: Client) -> None:
     """Check that the service is there, and takes the key pair.
 
     Raises:
-        CommandFailed: one of them is wrong.
+        CommandFailed: One of them is wrong.
     """
     from stemline.client import AccessDenied, ConnectionFailed
 
@@ -53,7 +53,7 @@ def _check_bucket(client: Client) -> None:
     """Check that the bucket exists in its store, and takes its keys.
 
     Raises:
-        CommandFailed: one of them is wrong.
+        CommandFailed: One of them is wrong.
     """
     from stemline.client import StoreRefused, TransferFailed
 

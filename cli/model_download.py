@@ -25,7 +25,7 @@ def fetch_with_bar(
     """Fetch the weights of a model with a progress bar, and return their folder.
 
     Raises:
-        SeparationError: no source has them.
+        SeparationError: No source has them.
     """
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 

@@ -114,9 +114,9 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, emp
     """Print a table: fitted on a terminal, otherwise one line for each row, with tabs between its texts.
 
     Args:
-        columns: of the table.
-        rows: their texts.
-        empty: said on a terminal if there are no rows.
+        columns: Of the table.
+        rows: Their texts.
+        empty: Said on a terminal if there are no rows.
     """
     if not sys.stdout.isatty():
         for row in rows:
@@ -141,11 +141,11 @@ def print_objects(
     """Print objects of the API: as JSON, as it was answered, or as a table; see `print_table`.
 
     Args:
-        objects: of the client.
-        columns: of the table.
-        row: returns an object's texts.
-        as_json: whether JSON is printed.
-        empty: said on a terminal if there are no objects.
+        objects: Of the client.
+        columns: Of the table.
+        row: Returns an object's texts.
+        as_json: Whether JSON is printed.
+        empty: Said on a terminal if there are no objects.
     """
     if as_json:
         for each in objects:
@@ -171,8 +171,8 @@ def screen(*, stderr: bool = False, highlight: bool = False) -> Console:
     """Return a console that wraps nothing where the output is not a terminal.
 
     Args:
-        stderr: whether it prints to stderr.
-        highlight: whether numbers and the like have colours.
+        stderr: Whether it prints to stderr.
+        highlight: Whether numbers and the like have colours.
     """
     from rich.console import Console
 
@@ -202,8 +202,8 @@ def span(seconds: float | None, *, whole: bool = False) -> str:
     """Return a length of time, for people.
 
     Args:
-        seconds: how long it is, if it is known.
-        whole: whether it comes from times of the wire, which have whole seconds.
+        seconds: How long it is, if it is known.
+        whole: Whether it comes from times of the wire, which have whole seconds.
     """
     if seconds is None:
         return "-"

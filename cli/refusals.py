@@ -36,11 +36,11 @@ def check_options(client: Client, parameters: Mapping[str, Any]) -> None:
     """Have the service check what all jobs of the command ask for.
 
     Args:
-        client: of the bucket.
-        parameters: of :class:`stemline.client.Submission`.
+        client: Of the bucket.
+        parameters: Of :class:`stemline.client.Submission`.
 
     Raises:
-        CommandFailed: it refuses them.
+        CommandFailed: It refuses them.
     """
     from stemline.client import ApiError, SlowDown
 

@@ -216,7 +216,7 @@ def _separate_each(
     """Separate files one after the other; of several, one that cannot be separated does not end the others.
 
     Raises:
-        SystemExit: one of several could not be separated.
+        SystemExit: One of several could not be separated.
     """
     failed = 0
     for file in files:

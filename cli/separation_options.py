@@ -42,11 +42,11 @@ def parameters_of(options: Mapping[str, Any], *, template: str | None = None) ->
     """Return parameters of :class:`stemline.client.Submission`.
 
     Args:
-        options: as click gives them to the command that runs.
-        template: that the user names.
+        options: As click gives them to the command that runs.
+        template: That the user names.
 
     Raises:
-        click.UsageError: an option would have no effect beside the others.
+        click.UsageError: An option would have no effect beside the others.
     """
     parameters = _parameters(options)
     _check_effect(parameters, template or "")
@@ -57,7 +57,7 @@ def _check_effect(parameters: Mapping[str, Any], template: str) -> None:
     """Refuse options that the service would ignore.
 
     Raises:
-        click.UsageError: there is one.
+        click.UsageError: There is one.
     """
     from stemline.client import Submission
 

@@ -44,7 +44,7 @@ def check_files(settings: Settings) -> None:
     """Open each file that the settings name.
 
     Raises:
-        click.ClickException: one cannot be used; the message names all of them.
+        click.ClickException: One cannot be used; the message names all of them.
     """
     from stemline.runtime.settings_files import unusable_files
 

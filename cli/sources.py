@@ -45,7 +45,7 @@ def key_of(client: Client, word: str) -> str:
     """Return the key that a word names in the client's bucket; empty if it is a file of this machine.
 
     Raises:
-        CommandFailed: it is neither, or it is in another bucket.
+        CommandFailed: It is neither, or it is in another bucket.
     """
     from stemline.client.tracks.sources import is_file
 
@@ -72,13 +72,13 @@ def find_tracks(client: Client, words: Sequence[str], output: Path) -> tuple[str
     """Return a name of where the tracks come from, and the tracks.
 
     Args:
-        client: of the bucket.
-        words: that mean many.
-        output: folder of the stems, which is not searched.
+        client: Of the bucket.
+        words: That mean many.
+        output: Folder of the stems, which is not searched.
 
     Raises:
-        CommandFailed: there are none.
-        ValueError: the output is the folder of the sources, or a line of a list is wrong.
+        CommandFailed: There are none.
+        ValueError: The output is the folder of the sources, or a line of a list is wrong.
     """
     where, found = _found(client, words, output)
     tracks = list(found)
@@ -123,12 +123,12 @@ def keys_of_list(client: Client, content: bytes, name: str) -> dict[int, str]:
     """Return the keys of a list by their lines, from 1; it is read as one of tracks is, but without files.
 
     Args:
-        client: of the bucket.
-        content: of the list.
-        name: of the list, for messages.
+        client: Of the bucket.
+        content: Of the list.
+        name: Of the list, for messages.
 
     Raises:
-        CommandFailed: a line is not UTF-8, or names another bucket or no object.
+        CommandFailed: A line is not UTF-8, or names another bucket or no object.
     """
     from stemline.client.tracks import sources
 
@@ -149,7 +149,7 @@ def object_named(client: Client, word: str) -> str:
     """Return the key of an object, which need not be there.
 
     Raises:
-        CommandFailed: the word names no object, or one in another bucket, or it is not UTF-8.
+        CommandFailed: The word names no object, or one in another bucket, or it is not UTF-8.
     """
     from stemline.client.names import is_utf8
 
@@ -175,7 +175,7 @@ def key_named(client: Client, word: str) -> str:
     """Return the key or prefix that a word names, itself or as s3://BUCKET/KEY; it need not be there.
 
     Raises:
-        CommandFailed: it is in another bucket, or not UTF-8.
+        CommandFailed: It is in another bucket, or not UTF-8.
     """
     from stemline.client.names import is_utf8
 

@@ -23,7 +23,7 @@ def _check_names(pattern: str, kinds: Sequence[tuple[str, str]]) -> None:
     """Check that a pattern of names gives each stem a file of its own, whatever its source is.
 
     Raises:
-        click.BadParameter: it does not.
+        click.BadParameter: It does not.
     """
     from stemline.client.tracks.places import targets
 

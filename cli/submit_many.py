@@ -94,8 +94,8 @@ def _check_places(many: ManyTracks, tracks: Sequence[Track], entries: Mapping[st
     """Return the tracks that are left, whose stems replace nothing.
 
     Raises:
-        CommandFailed: they would replace files that are not theirs.
-        ValueError: the pattern gives two stems of a track the same file.
+        CommandFailed: They would replace files that are not theirs.
+        ValueError: The pattern gives two stems of a track the same file.
     """
     from stemline.client.tracks.left import left
     from stemline.client.tracks.places import taken

@@ -82,12 +82,12 @@ def _check_place(one: OneTrack, *, keep: bool = True) -> None:
     """Check that stems could be put where they are to go, before anything is sent.
 
     Args:
-        one: what is asked for.
-        keep: whether the folder is made.
+        one: What is asked for.
+        keep: Whether the folder is made.
 
     Raises:
-        CommandFailed: the folder takes no files, or has one of their names.
-        ValueError: the pattern gives two stems the same file.
+        CommandFailed: The folder takes no files, or has one of their names.
+        ValueError: The pattern gives two stems the same file.
     """
     from stemline.cli.fetch import check_folder
 
@@ -104,8 +104,8 @@ def try_one(client: Client, one: OneTrack) -> None:
     the service checks all else.
 
     Raises:
-        CommandFailed: the stems could not be put where they are to go.
-        OSError: the file cannot be read.
+        CommandFailed: The stems could not be put where they are to go.
+        OSError: The file cannot be read.
     """
     _check_place(one, keep=False)
     source = one.source
@@ -142,8 +142,8 @@ class _Run:
     """One job on its way.
 
     Attributes:
-        job: as it was seen last; ``None`` until it was submitted.
-        files: of the stems that were fetched.
+        job: As it was seen last; ``None`` until it was submitted.
+        files: Of the stems that were fetched.
     """
 
     def __init__(self, client: Client, one: OneTrack, progress: JobProgress) -> None:
@@ -157,7 +157,7 @@ class _Run:
         """Upload, submit, wait and fetch.
 
         Raises:
-            JobEnded: the job failed or was cancelled.
+            JobEnded: The job failed or was cancelled.
         """
         job = self._submit(self._key())
         self._progress.submitted(job)
@@ -217,8 +217,8 @@ def _check_free(one: OneTrack) -> None:
     """Check, before anything is sent, that the stems replace no file.
 
     Raises:
-        CommandFailed: there is one of their names.
-        ValueError: the pattern gives two stems the same file.
+        CommandFailed: There is one of their names.
+        ValueError: The pattern gives two stems the same file.
     """
     from stemline.client.tracks.places import targets
 

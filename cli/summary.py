@@ -49,10 +49,10 @@ def print_summary(manifest: Manifest, tracks: Iterable[Track], *, waits: bool, a
     """Print how many tracks are in each state, and why some failed; return how many did.
 
     Args:
-        manifest: what became of the tracks.
-        tracks: of the run.
-        waits: whether jobs were followed to their end; otherwise their ids are the result.
-        as_json: whether it is one document.
+        manifest: What became of the tracks.
+        tracks: Of the run.
+        waits: Whether jobs were followed to their end; otherwise their ids are the result.
+        as_json: Whether it is one document.
     """
     entries = [manifest.entry(track.id) for track in tracks]
     counts = Counter(_STATES[entry.state] for entry in entries)

@@ -38,10 +38,10 @@ def table(
     """Return a table for a terminal of a width.
 
     Args:
-        columns: of the table.
-        rows: their texts.
-        width: of the terminal.
-        colours: of whole texts.
+        columns: Of the table.
+        rows: Their texts.
+        width: Of the terminal.
+        colours: Of whole texts.
     """
     from rich.console import Group
     from rich.padding import Padding

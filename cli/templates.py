@@ -98,7 +98,7 @@ def named_template(client: Client, name: str) -> Template:
     """Return the template of an id or a name.
 
     Raises:
-        CommandFailed: there is none.
+        CommandFailed: There is none.
     """
     for each in client.templates():
         if name in {each.id, each.name}:
@@ -116,8 +116,8 @@ def stem_files(parameters: Mapping[str, Any], template: Template | None) -> Sequ
     """Return name and extension of each stem that a job makes.
 
     Args:
-        parameters: of :class:`stemline.client.Submission`.
-        template: that replaces them.
+        parameters: Of :class:`stemline.client.Submission`.
+        template: That replaces them.
     """
     from stemline.client import Submission
 

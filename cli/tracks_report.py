@@ -124,8 +124,8 @@ def tracks_report(total: int, left: int) -> Iterator[Report]:
     """Show the progress of a run for as long as the block runs.
 
     Args:
-        total: number of the tracks.
-        left: how many of them have not ended yet.
+        total: Number of the tracks.
+        left: How many of them have not ended yet.
     """
     counts = Counts(total, left)
     if not is_live():

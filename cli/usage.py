@@ -45,7 +45,7 @@ def _check_days(first: datetime | None, last: datetime | None) -> None:
     """Refuse days of which there are none, or too many.
 
     Raises:
-        click.UsageError: names the option that is wrong.
+        click.UsageError: Names the option that is wrong.
     """
     from stemline.jobs.usage import MAX_DAYS
 

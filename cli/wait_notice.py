@@ -24,15 +24,15 @@ class WaitNotice:
     Call :meth:`moved` when something has happened.
 
     Attributes:
-        has_said: whether it took long.
+        has_said: Whether it took long.
     """
 
     def __init__(self, what: str, *, silent_s: float = _SILENT_S) -> None:
         """Begin nothing yet.
 
         Args:
-            what: is waited for.
-            silent_s: time without anything, after which it is said.
+            what: Is waited for.
+            silent_s: Time without anything, after which it is said.
         """
         self.has_said = False
         self._what = what

@@ -13,12 +13,12 @@ def whole_file(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
     """Open a file for writing that gets its name at the end; a pipe or a device is written to as it is.
 
     Args:
-        path: of the file, of which an earlier one stays if the body fails.
-        mode: of :meth:`pathlib.Path.open`.
-        options: of the same.
+        path: Of the file, of which an earlier one stays if the body fails.
+        mode: Of :meth:`pathlib.Path.open`.
+        options: Of the same.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: It cannot be written.
     """
     is_special = path.exists() and not path.is_file()
     written = path if is_special else path.with_name(f".{path.name}.partial")

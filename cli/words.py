@@ -93,7 +93,7 @@ def _check_exists(value: Any) -> None:
     """Refuse a file that does not exist.
 
     Raises:
-        CommandFailed: with the status of everything that was not found.
+        CommandFailed: With the status of everything that was not found.
     """
     if isinstance(value, str | Path) and str(value) and not Path(value).exists():
         raise CommandFailed(f"there is no file {printable(str(value))}", status=NOT_FOUND)

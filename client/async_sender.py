@@ -53,8 +53,8 @@ class AsyncSender:
         """Send a call, again where that may help, and return its answer.
 
         Args:
-            call: what is asked.
-            within_s: how long at most; without it, as long as the client tries.
+            call: What is asked.
+            within_s: How long at most; without it, as long as the client tries.
         """
         tries = self._retry.start(call, within_s)
         while True:

@@ -89,16 +89,16 @@ def create_batch(
     """Create a batch.
 
     Args:
-        rows: its jobs, each with the key of its source at least.
-        common: what all jobs have in common; its source is not used.
-        bucket: of the stems, unless the submission names one.
-        region: of that bucket.
-        name: up to 128 characters, for people.
-        manifest: key of an object whose lines are the rows, instead of ``rows``.
-        key: the Idempotency-Key; a new one if empty.
+        rows: Its jobs, each with the key of its source at least.
+        common: What all jobs have in common; its source is not used.
+        bucket: Of the stems, unless the submission names one.
+        region: Of that bucket.
+        name: Up to 128 characters, for people.
+        manifest: Key of an object whose lines are the rows, instead of ``rows``.
+        key: The Idempotency-Key; a new one if empty.
 
     Raises:
-        ValueError: there are both rows and a manifest, or neither; or the name of a stem is unknown.
+        ValueError: There are both rows and a manifest, or neither; or the name of a stem is unknown.
     """
     lines = list(map(_line, rows))
     if bool(lines) == bool(manifest):

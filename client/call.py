@@ -63,7 +63,7 @@ def one(found: Mapping[str, T], name: str, what: str) -> T:
     """Return the only thing that was asked for.
 
     Raises:
-        NotFound: it was not found.
+        NotFound: It was not found.
     """
     if name not in found:
         raise NotFound("NoSuchResource", f"there is no {what} {name} in this bucket", status=404)
@@ -97,7 +97,7 @@ def wire_time(value: datetime | None) -> str:
     """Return a time as on the wire; empty for none.
 
     Raises:
-        TypeError: it is something else than a time.
+        TypeError: It is something else than a time.
     """
     if value is not None and not isinstance(value, datetime):
         raise TypeError(f"{value!r} is no time: give a datetime")

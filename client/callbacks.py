@@ -68,9 +68,9 @@ def callbacks(
 
     Args:
         states: ``Pending``, ``Delivered`` and ``Dead``; all of them if empty.
-        host: of the URL, or ``MqRegion/MqName``.
-        since: those of jobs that ended since then, dead ones that were given up since then.
-        page_number: from 1.
+        host: Of the URL, or ``MqRegion/MqName``.
+        since: Those of jobs that ended since then, dead ones that were given up since then.
+        page_number: From 1.
     """
     params = {
         "states": ",".join(states) or "All",

@@ -38,11 +38,11 @@ class Client(Files):
         """Submit a job and return it as it was accepted.
 
         Args:
-            source: key of an object in the bucket.
-            idempotency_key: the same key and parameters within a day give the same job; a new one if empty,
+            source: Key of an object in the bucket.
+            idempotency_key: The same key and parameters within a day give the same job; a new one if empty,
                 so that no try of this call makes a second job.
-            wait_s: return when the job has ended, but not later than that; up to 25.
-            parameters: of :class:`Submission`, such as ``stems``, ``codec`` and ``callback``.
+            wait_s: Return when the job has ended, but not later than that; up to 25.
+            parameters: Of :class:`Submission`, such as ``stems``, ``codec`` and ``callback``.
         """
         submission = Submission(source, **parameters)
         return self.submit_as(submission, idempotency_key=idempotency_key, wait_s=wait_s)
@@ -51,9 +51,9 @@ class Client(Files):
         """Check a submission, have a worker probe the source, and store nothing.
 
         Args:
-            source: key of an object in the bucket; without a look at it, it need not be there.
-            probe: whether a worker looks at the source; otherwise only the parameters are checked.
-            parameters: of :class:`Submission`.
+            source: Key of an object in the bucket; without a look at it, it need not be there.
+            probe: Whether a worker looks at the source; otherwise only the parameters are checked.
+            parameters: Of :class:`Submission`.
 
         Returns:
             ``Source`` and ``Estimate`` as on the wire (docs/beyond-vendor.md).
@@ -72,7 +72,7 @@ class Client(Files):
         """Return a job; with ``wait_s`` as soon as it has ended, but not later than that.
 
         Raises:
-            NotFound: the bucket has no such job.
+            NotFound: The bucket has no such job.
         """
         return one(self.send(jobs.get([job_id], wait_s=wait_s)), job_id, "job")
 
@@ -94,16 +94,16 @@ class Client(Files):
         """Wait until a job has ended.
 
         Args:
-            job_id: of the job.
-            timeout_s: how long at most; without it, as long as the job takes.
-            check: whether a job that does not succeed is an error.
-            on_change: is called with the job each time it was looked at.
+            job_id: Of the job.
+            timeout_s: How long at most; without it, as long as the job takes.
+            check: Whether a job that does not succeed is an error.
+            on_change: Is called with the job each time it was looked at.
 
         Raises:
-            JobEnded: it ended as Failed or Cancel.
-            WaitTimedOut: the time is over; the job goes on.
-            ConnectionFailed: the service has not answered in this time.
-            NotFound: the bucket has no such job.
+            JobEnded: It ended as Failed or Cancel.
+            WaitTimedOut: The time is over; the job goes on.
+            ConnectionFailed: The service has not answered in this time.
+            NotFound: The bucket has no such job.
         """
         waiting = Waiting(timeout_s)
         while True:
@@ -145,8 +145,8 @@ class Client(Files):
         """Cancel all jobs that match and have not ended, and return how many.
 
         Args:
-            dry_run: only count them.
-            filters: those of :func:`stemline.client.jobs.where`.
+            dry_run: Only count them.
+            filters: Those of :func:`stemline.client.jobs.where`.
         """
         return self._all(lambda cursor: jobs.cancel_where(dry_run=dry_run, cursor=cursor, **filters))
 
@@ -166,11 +166,11 @@ class Client(Files):
         """Submit up to 100,000 jobs as one.
 
         Args:
-            rows: the jobs: keys of their sources, or :class:`~stemline.client.batches.Row` for more.
-            name: up to 128 characters, for people.
-            manifest: key of an object of the bucket whose lines are the rows, instead of ``rows``.
-            idempotency_key: the same key and content give the same batch; a new one if empty.
-            parameters: of :class:`Submission`, which all of the jobs have.
+            rows: The jobs: keys of their sources, or :class:`~stemline.client.batches.Row` for more.
+            name: Up to 128 characters, for people.
+            manifest: Key of an object of the bucket whose lines are the rows, instead of ``rows``.
+            idempotency_key: The same key and content give the same batch; a new one if empty.
+            parameters: Of :class:`Submission`, which all of the jobs have.
         """
         target, common = self.target, Submission("", **parameters)
         return self.send(
@@ -189,7 +189,7 @@ class Client(Files):
         """Return a batch with its counts; ``list(batch=...)`` yields its jobs.
 
         Raises:
-            NotFound: the bucket has no such batch.
+            NotFound: The bucket has no such batch.
         """
         return self.send(batches.get_batch(batch_id))
 
@@ -207,14 +207,14 @@ class Client(Files):
         """Wait until every row of a batch has ended; rows may have failed.
 
         Args:
-            batch_id: of the batch.
-            timeout_s: how long at most; without it, as long as the batch takes.
-            on_change: is called with the batch each time it was looked at.
+            batch_id: Of the batch.
+            timeout_s: How long at most; without it, as long as the batch takes.
+            on_change: Is called with the batch each time it was looked at.
 
         Raises:
-            WaitTimedOut: the time is over; the batch goes on.
-            ConnectionFailed: the service has not answered in this time.
-            NotFound: the bucket has no such batch.
+            WaitTimedOut: The time is over; the batch goes on.
+            ConnectionFailed: The service has not answered in this time.
+            NotFound: The bucket has no such batch.
         """
         waiting = Waiting(timeout_s)
         while True:
@@ -245,8 +245,8 @@ class Client(Files):
         """Return what the jobs of the bucket took, by credential and day.
 
         Args:
-            first: day by UTC; 30 days before the last by default.
-            last: day; today by default.
+            first: Day by UTC; 30 days before the last by default.
+            last: Day; today by default.
         """
         return self.send(usage.usage(first=first, last=last))
 
@@ -254,7 +254,7 @@ class Client(Files):
         """Return which attempt at a job runs, or ran last, and where.
 
         Raises:
-            NotFound: the bucket has no such job.
+            NotFound: The bucket has no such job.
         """
         return self.send(jobs.execution(job_id))
 
@@ -266,7 +266,7 @@ class Client(Files):
         """Return a queue by its id or name; the bucket's only one if none is given.
 
         Raises:
-            NotFound: there is no such queue.
+            NotFound: There is no such queue.
         """
         return queues.chosen(self.queues(), name)
 
@@ -282,8 +282,8 @@ class Client(Files):
         """Change a queue.
 
         Args:
-            queue: its id or name; the bucket's only one if empty.
-            changes: elements of the wire: ``State``, ``Name``, ``MaxSize``, ``MaxConcurrent`` …
+            queue: Its id or name; the bucket's only one if empty.
+            changes: Elements of the wire: ``State``, ``Name``, ``MaxSize``, ``MaxConcurrent`` …
         """
         return self.send(queues.update_queue(self.queue(queue), changes))
 
@@ -319,7 +319,7 @@ class Client(Files):
         """Send all callbacks that match now, and return how many; dead letters unless states are given.
 
         Args:
-            dry_run: only count them.
+            dry_run: Only count them.
             filters: ``states``, ``host`` and ``since``.
         """
         return self.send(callbacks.send_callbacks_where(dry_run=dry_run, **filters)).count

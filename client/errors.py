@@ -57,12 +57,12 @@ class ApiError(ClientError):
     """The service answered with an error.
 
     Attributes:
-        code: of the wire, such as ``InvalidArgument``.
-        message: a sentence.
-        status: of HTTP.
-        request_id: by which the operator finds the request in the logs.
-        retry_after_s: how long the service asks to wait, if it says so.
-        clock_ahead_s: by how much this machine's clock is ahead of the service's, if its answer says so;
+        code: Of the wire, such as ``InvalidArgument``.
+        message: A sentence.
+        status: Of HTTP.
+        request_id: By which the operator finds the request in the logs.
+        retry_after_s: How long the service asks to wait, if it says so.
+        clock_ahead_s: By how much this machine's clock is ahead of the service's, if its answer says so;
             negative if it is behind.
     """
 
@@ -117,7 +117,7 @@ class JobEnded(ClientError):
     """A job ended without success.
 
     Attributes:
-        job: as it ended, with its code and message.
+        job: As it ended, with its code and message.
     """
 
     def __init__(self, job: Job) -> None:
@@ -130,7 +130,7 @@ class WaitTimedOut(ClientError):
     """The job or batch has not ended in the time that was given; it goes on.
 
     Attributes:
-        job: the job or the batch as it was seen last.
+        job: The job or the batch as it was seen last.
     """
 
     def __init__(self, job: Job | Batch, timeout_s: float) -> None:
@@ -143,10 +143,10 @@ def api_error(status: int, code: str, message: str, **fields: Any) -> ApiError:
     """Return the error of an answer, as the class of its status and code.
 
     Args:
-        status: of HTTP.
-        code: of the wire.
-        message: a sentence.
-        fields: the other arguments of :class:`ApiError`.
+        status: Of HTTP.
+        code: Of the wire.
+        message: A sentence.
+        fields: The other arguments of :class:`ApiError`.
     """
     kind = {403: AccessDenied, 404: NotFound, 503: SlowDown}.get(status, ApiError)
     if kind is ApiError and code.endswith("NotFound"):  # a queue or template that the body of a request names

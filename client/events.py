@@ -44,8 +44,8 @@ def listen(job_id: str, last: str) -> Call[None]:
     """Begin a stream of events.
 
     Args:
-        job_id: of the job whose events these are; all of the bucket if empty.
-        last: id of the last event that is known; empty to begin now.
+        job_id: Of the job whose events these are; all of the bucket if empty.
+        last: Id of the last event that is known; empty to begin now.
     """
     path = f"/jobs/{segment(job_id)}/events" if job_id else "/events"
     return Call("GET", path, lambda _: None, headers={"Last-Event-ID": last} if last else {})
@@ -55,16 +55,16 @@ class EventReader:
     """Puts events together from the parts of streams.
 
     Attributes:
-        last: id of the event that was read last.
-        has_ended: whether the job whose events these are has ended.
+        last: Id of the event that was read last.
+        has_ended: Whether the job whose events these are has ended.
     """
 
     def __init__(self, job_id: str = "", last: str = "") -> None:
         """Begin after an event.
 
         Args:
-            job_id: of the job whose events these are; empty for those of a bucket.
-            last: id of the last event that is known.
+            job_id: Of the job whose events these are; empty for those of a bucket.
+            last: Id of the last event that is known.
         """
         self.last = last
         self.has_ended = False
@@ -81,7 +81,7 @@ class EventReader:
         """Take a part of a stream, and return the events that are complete with it.
 
         Raises:
-            ConnectionFailed: it is not a stream of events.
+            ConnectionFailed: It is not a stream of events.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > _MAX_EVENT_BYTES:

@@ -43,11 +43,11 @@ class Exchange:
         """Return a new, signed request; each try needs one of its own, because a signature has a nonce.
 
         Args:
-            call: what is asked.
-            within_s: how long to wait for each part of the answer, instead of the client's own time.
+            call: What is asked.
+            within_s: How long to wait for each part of the answer, instead of the client's own time.
 
         Raises:
-            ValueError: it has a text that is not UTF-8, or a header that no request can have.
+            ValueError: It has a text that is not UTF-8, or a header that no request can have.
         """
         _check(call)
         target = self.target
@@ -82,8 +82,8 @@ class Exchange:
         """Return what the answer to a call means.
 
         Raises:
-            ApiError: it is an error.
-            ConnectionFailed: it is not an answer of this service.
+            ApiError: It is an error.
+            ConnectionFailed: It is not an answer of this service.
         """
         if len(response.content) > _MAX_ANSWER_BYTES:
             raise ConnectionFailed(f"{self.target.api} answered with more than {_MAX_ANSWER_BYTES} bytes")
@@ -98,12 +98,12 @@ class Exchange:
         """Return whether events follow; otherwise there are no more.
 
         Args:
-            call: that asked for them.
-            response: of which the content is read already unless its status is 200.
+            call: That asked for them.
+            response: Of which the content is read already unless its status is 200.
 
         Raises:
-            ApiError: the answer is an error.
-            ConnectionFailed: it is not an answer of this service.
+            ApiError: The answer is an error.
+            ConnectionFailed: It is not an answer of this service.
         """
         if response.status_code == 204:
             return False
@@ -159,7 +159,7 @@ def _check(call: Call[Any]) -> None:
     """Check that a request can hold what a call says.
 
     Raises:
-        ValueError: a text is not UTF-8, and would become another one; or a header has other letters.
+        ValueError: A text is not UTF-8, and would become another one; or a header has other letters.
     """
     for text in _texts([call.params, call.body]):
         if not is_utf8(text):

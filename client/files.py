@@ -38,7 +38,7 @@ class Files(Sender):
         """The bucket over S3.
 
         Raises:
-            TransferFailed: the client has no access to it.
+            TransferFailed: The client has no access to it.
         """
         if self._bucket is None:
             raise TransferFailed(
@@ -51,14 +51,14 @@ class Files(Sender):
         """Send a file to the bucket and return its key.
 
         Args:
-            path: of the file.
-            key: that it gets, where it replaces another object; by default a new one that ends with the name
+            path: Of the file.
+            key: That it gets, where it replaces another object; by default a new one that ends with the name
                 of the file. Without access to the bucket the file is sent through URLs of the service, which
                 chooses the key.
-            progress: called with the bytes sent.
+            progress: Called with the bytes sent.
 
         Raises:
-            TransferFailed: it could not be sent.
+            TransferFailed: It could not be sent.
         """
         file = Path(path)
         if self._bucket is None:
@@ -79,17 +79,17 @@ class Files(Sender):
         """Fetch the stems of a job; files of the same names are replaced.
 
         Args:
-            job: that has succeeded.
-            folder: where the files are put.
-            pattern: of their names: ``{stem}``, ``{name}``, ``{dir}``, ``{jobid}`` and ``{ext}``.
-            values: other values for these names.
-            progress: called with the bytes received.
+            job: That has succeeded.
+            folder: Where the files are put.
+            pattern: Of their names: ``{stem}``, ``{name}``, ``{dir}``, ``{jobid}`` and ``{ext}``.
+            values: Other values for these names.
+            progress: Called with the bytes received.
 
         Returns:
             The files by the names of the stems.
 
         Raises:
-            TransferFailed: a stem could not be fetched.
+            TransferFailed: A stem could not be fetched.
         """
         paths = file_names(job, Path(folder), pattern, values)
         links = {} if self._bucket is not None else self.send(jobs.links(job.id))

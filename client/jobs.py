@@ -20,11 +20,11 @@ def submit(
     """Create a job.
 
     Args:
-        submission: what is asked for.
-        bucket: of the stems, unless the submission names one.
-        region: of that bucket.
-        key: the Idempotency-Key; a new one if empty.
-        wait_s: hold the answer so long, or until the job has ended; a service that cannot answers at once.
+        submission: What is asked for.
+        bucket: Of the stems, unless the submission names one.
+        region: Of that bucket.
+        key: The Idempotency-Key; a new one if empty.
+        wait_s: Hold the answer so long, or until the job has ended; a service that cannot answers at once.
     """
     return Call(
         "POST",
@@ -39,10 +39,10 @@ def dry_run(submission: Submission, bucket: str, region: str, *, probe: bool = T
     """Check a submission and return what a worker says of its source, and what is expected of the job.
 
     Args:
-        submission: what is asked for.
-        bucket: of the stems, unless the submission names one.
-        region: of that bucket.
-        probe: whether a worker looks at the source; otherwise only the request is checked.
+        submission: What is asked for.
+        bucket: Of the stems, unless the submission names one.
+        region: Of that bucket.
+        probe: Whether a worker looks at the source; otherwise only the request is checked.
     """
     return Call(
         "POST",
@@ -57,8 +57,8 @@ def get(ids: Sequence[str], *, wait_s: float = 0) -> Call[dict[str, Job]]:
     """Return up to ten jobs by their ids; those that the bucket does not have are left out.
 
     Args:
-        ids: of the jobs.
-        wait_s: hold the answer so long, or until the job has ended; a service that cannot answers at once.
+        ids: Of the jobs.
+        wait_s: Hold the answer so long, or until the job has ended; a service that cannot answers at once.
     """
     return Call(
         "GET",
@@ -141,15 +141,15 @@ def where(
     """Return the filter of a request that changes many jobs.
 
     Args:
-        states: of the jobs; all that can be changed if empty.
-        queue: its id.
-        level: their level.
-        prefix: beginning of the keys of their sources.
-        batch: id of the batch that they are rows of.
-        since: when they were created at the earliest.
-        until: when they were created at the latest.
-        dry_run: only count them.
-        cursor: of the answer to the same request.
+        states: Of the jobs; all that can be changed if empty.
+        queue: Its id.
+        level: Their level.
+        prefix: Beginning of the keys of their sources.
+        batch: Id of the batch that they are rows of.
+        since: When they were created at the earliest.
+        until: When they were created at the latest.
+        dry_run: Only count them.
+        cursor: Of the answer to the same request.
     """
     params = {
         "states": ",".join(states),

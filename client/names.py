@@ -26,7 +26,7 @@ def check_pattern(pattern: str) -> None:
     """Check a pattern of file names.
 
     Raises:
-        ValueError: it has an unknown field, or no name.
+        ValueError: It has an unknown field, or no name.
     """
     try:
         parsed = [each for each in string.Formatter().parse(pattern) if each[1] is not None]
@@ -59,13 +59,13 @@ def file_names(
     """Return the files of a job's stems by their names.
 
     Args:
-        job: that has succeeded.
-        folder: that holds them.
-        pattern: of their names.
-        values: other values than those of the source's key, for ``name`` and ``dir``.
+        job: That has succeeded.
+        folder: That holds them.
+        pattern: Of their names.
+        values: Other values than those of the source's key, for ``name`` and ``dir``.
 
     Raises:
-        ValueError: the pattern gives two stems the same file.
+        ValueError: The pattern gives two stems the same file.
     """
     source = PurePosixPath(job.source)
     files: dict[str, Path] = {}
@@ -83,7 +83,7 @@ def check_free(paths: Iterable[Path]) -> None:
     """Check that there is no file where stems would be put.
 
     Raises:
-        TransferFailed: there is one.
+        TransferFailed: There is one.
     """
     for path in paths:
         if os.path.lexists(path):

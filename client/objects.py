@@ -45,10 +45,10 @@ class Bucket:
         """Open no connection yet.
 
         Args:
-            access: how the store is reached.
-            name: of the bucket.
-            region: of the bucket.
-            unanswered: makes what decides how long a store that gives no answer is tried again.
+            access: How the store is reached.
+            name: Of the bucket.
+            region: Of the bucket.
+            unanswered: Makes what decides how long a store that gives no answer is tried again.
         """
         self.name = name
         self._unanswered = unanswered()
@@ -61,7 +61,7 @@ class Bucket:
         """Send a file, in parts if it is large.
 
         Raises:
-            TransferFailed: it cannot be read, or the bucket does not take it.
+            TransferFailed: It cannot be read, or the bucket does not take it.
         """
         from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - slow to import, and not always needed
 
@@ -73,14 +73,14 @@ class Bucket:
         """Fetch an object into a file, which appears when it is whole.
 
         Args:
-            key: of the object.
-            path: of the file.
-            md5: that the content must have, 32 hexadecimal digits.
-            progress: called with the bytes received.
+            key: Of the object.
+            path: Of the file.
+            md5: That the content must have, 32 hexadecimal digits.
+            progress: Called with the bytes received.
 
         Raises:
-            ObjectMissing: there is none.
-            TransferFailed: the object cannot be read, is not what the service wrote, or the disk is full.
+            ObjectMissing: There is none.
+            TransferFailed: The object cannot be read, is not what the service wrote, or the disk is full.
         """
         from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import
 
@@ -113,8 +113,8 @@ class Bucket:
         """Check that the bucket exists and takes the keys, which need not be allowed to list it.
 
         Raises:
-            StoreRefused: it does not exist, or refuses the keys.
-            TransferFailed: the store gives no answer of a store.
+            StoreRefused: It does not exist, or refuses the keys.
+            TransferFailed: The store gives no answer of a store.
         """
         from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import
 
@@ -131,7 +131,7 @@ class Bucket:
         There is none with ``.`` or ``..`` between the slashes of its key: such a word is a path.
 
         Raises:
-            TransferFailed: the bucket does not say.
+            TransferFailed: The bucket does not say.
         """
         from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import
 
@@ -150,7 +150,7 @@ class Bucket:
         """Yield the objects whose keys begin with a prefix.
 
         Raises:
-            TransferFailed: the bucket cannot be listed.
+            TransferFailed: The bucket cannot be listed.
         """
         with _faults(f"{self.name}/{prefix} cannot be listed"):
             pages = iter(
@@ -208,8 +208,8 @@ def write_whole(
     """Write a file that appears under its name when all of it is on the disk.
 
     Raises:
-        TransferFailed: the content has another MD5.
-        OSError: it cannot be written.
+        TransferFailed: The content has another MD5.
+        OSError: It cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name[:200]}.{os.getpid()}-{threading.get_ident()}.partial")

@@ -59,7 +59,7 @@ def chosen(found: Sequence[Queue], name: str) -> Queue:
     """Return the queue of an id or a name; the bucket's only one if none is given.
 
     Raises:
-        NotFound: there is no such queue.
+        NotFound: There is no such queue.
     """
     named = {key: queue for queue in found for key in (queue.name, queue.id)}
     return found[0] if found and not name else one(named, name, "queue")

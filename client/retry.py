@@ -46,11 +46,11 @@ class Tries:
         """Return how long to wait before the next try, s.
 
         Args:
-            error: how the last try ended; its cause is the fault of the connection, if that was the reason.
+            error: How the last try ended; its cause is the fault of the connection, if that was the reason.
 
         Raises:
-            ApiError: no try is left, or another one would end in the same way.
-            ConnectionFailed: the same.
+            ApiError: No try is left, or another one would end in the same way.
+            ConnectionFailed: The same.
         """
         if not self._may_help(error):
             raise error

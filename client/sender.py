@@ -24,16 +24,16 @@ class Sender:
     """Signs and sends calls, again where that may help.
 
     Attributes:
-        target: the service, key pair and bucket.
+        target: The service, key pair and bucket.
     """
 
     def __init__(self, target: Target, *, retry: Retry | None = None, timeout_s: float = 40.0) -> None:
         """Open no connection yet.
 
         Args:
-            target: the service, key pair and bucket.
-            retry: how long it tries again after connection errors, SlowDown and server errors.
-            timeout_s: for each read and write of one request.
+            target: The service, key pair and bucket.
+            retry: How long it tries again after connection errors, SlowDown and server errors.
+            timeout_s: For each read and write of one request.
         """
         self.target = target
         self._retry = retry or Retry()
@@ -45,11 +45,11 @@ class Sender:
         """Return a client for the service that :func:`~stemline.client.target.find` finds.
 
         Args:
-            profile: name of a profile.
-            given: values of :class:`Target`, such as ``api`` and ``secret_id``.
+            profile: Name of a profile.
+            given: Values of :class:`Target`, such as ``api`` and ``secret_id``.
 
         Raises:
-            NotConfigured: no service is known.
+            NotConfigured: No service is known.
         """
         return cls(find(given, profile=profile))
 
@@ -71,8 +71,8 @@ class Sender:
         """Send a call, again where that may help, and return its answer.
 
         Args:
-            call: what is asked.
-            within_s: how long at most; without it, as long as the client tries.
+            call: What is asked.
+            within_s: How long at most; without it, as long as the client tries.
         """
         tries = self._retry.start(call, within_s)
         while True:
@@ -91,11 +91,11 @@ class Sender:
         A stream that breaks is taken up after the last event that was yielded.
 
         Args:
-            job_id: of a job, whose present state is the first event; all of the bucket if empty.
-            last: id of the last event that is known, from which on events are yielded.
+            job_id: Of a job, whose present state is the first event; all of the bucket if empty.
+            last: Id of the last event that is known, from which on events are yielded.
 
         Raises:
-            NotFound: the bucket has no such job.
+            NotFound: The bucket has no such job.
         """
         reader = EventReader(job_id, last)
         tries: Tries | None = None

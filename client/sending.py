@@ -30,7 +30,7 @@ def send_file(client: Sender, path: Path, progress: Progress | None = None) -> s
     """Send a file in parts, and return the key that the service chose.
 
     Raises:
-        TransferFailed: the file cannot be read, the service takes no uploads, or the bucket no parts.
+        TransferFailed: The file cannot be read, the service takes no uploads, or the bucket no parts.
     """
     try:
         with ExitStack() as stack:

@@ -68,11 +68,11 @@ class Submission:
         """Return the ``Request`` of the wire; the same parameters always give the same one.
 
         Args:
-            bucket: that stems are written to unless the submission names another one.
-            region: of that bucket.
+            bucket: That stems are written to unless the submission names another one.
+            region: Of that bucket.
 
         Raises:
-            ValueError: a number of stems, a mode or the name of a stem is unknown, or a parameter would
+            ValueError: A number of stems, a mode or the name of a stem is unknown, or a parameter would
                 have no effect.
         """
         for name, why in self.without_effect().items():
@@ -115,7 +115,7 @@ class Submission:
         The service takes them, as the vendor's does, and makes other stems than were asked for.
 
         Raises:
-            ValueError: a number of stems or a mode is unknown.
+            ValueError: A number of stems or a mode is unknown.
         """
         numbers = {"samplerate": self.samplerate, "bitrate": self.bitrate, "channels": self.channels}
         if self.template:
@@ -136,7 +136,7 @@ class Submission:
         """Return name and extension of each stem that the mode and the codec make.
 
         Raises:
-            ValueError: a number of stems or a mode is unknown.
+            ValueError: A number of stems or a mode is unknown.
         """
         return [(STEMS[track], self.codec) for track in MODE_TRACKS[AudioMode(self._mode())]]
 
@@ -159,10 +159,10 @@ def elements_of(keys: Mapping[str, str]) -> dict[str, str]:
     """Return keys by the elements of ``Output`` that ask for them.
 
     Args:
-        keys: by the names of the stems.
+        keys: By the names of the stems.
 
     Raises:
-        ValueError: the name of a stem is unknown.
+        ValueError: The name of a stem is unknown.
     """
     elements = {stem: element for element, stem in STEMS.items()}
     if unknown := sorted(set(keys) - set(elements)):

@@ -75,7 +75,7 @@ class Target:
         """Check the address, the keys, and the bucket, which the service would take for its own otherwise.
 
         Raises:
-            InvalidTarget: it is no URL, or a key, the bucket or its region cannot be named in a request.
+            InvalidTarget: It is no URL, or a key, the bucket or its region cannot be named in a request.
         """
         try:
             parts = urlsplit(self.api)
@@ -112,12 +112,12 @@ def find(
     the stack that runs here, the default profile. Arguments and variables replace single values of it.
 
     Args:
-        given: values by the names of the fields of :class:`Target`; empty ones count as not given.
-        profile: name of a profile; else that of ``STEMLINE_PROFILE``.
-        environment: variables; those of the process by default.
+        given: Values by the names of the fields of :class:`Target`; empty ones count as not given.
+        profile: Name of a profile; else that of ``STEMLINE_PROFILE``.
+        environment: Variables; those of the process by default.
 
     Raises:
-        NotConfigured: there is none, or the profile does not exist.
+        NotConfigured: There is none, or the profile does not exist.
     """
     env = os.environ if environment is None else environment
     named = profile or env.get(PROFILE_VARIABLE, "")
@@ -185,7 +185,7 @@ def profile_names(environment: Mapping[str, str] | None = None) -> list[str]:
     """Return the names of the profiles that are stored.
 
     Raises:
-        NotConfigured: their file cannot be read.
+        NotConfigured: Their file cannot be read.
     """
     return _read_profiles(profiles_file(environment)).sections()
 
@@ -208,7 +208,7 @@ def save_profile(name: str, target: Target, environment: Mapping[str, str] | Non
     """Write a profile, readable by its owner only, and return the file.
 
     Raises:
-        InvalidTarget: the name, or a value, is none that the file can hold.
+        InvalidTarget: The name, or a value, is none that the file can hold.
     """
     if not name or name != name.strip() or not name.isprintable() or set(name) & set("[]"):
         raise InvalidTarget(f"{name!r} is not the name of a profile: letters and digits, no brackets")

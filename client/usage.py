@@ -51,8 +51,8 @@ def usage(*, first: date | None = None, last: date | None = None) -> Call[list[U
     """Return what the jobs of the bucket took.
 
     Args:
-        first: day; 30 days before the last by default.
-        last: day; today by default.
+        first: Day; 30 days before the last by default.
+        last: Day; today by default.
     """
     params = {"from": first.isoformat() if first else "", "to": last.isoformat() if last else ""}
     return Call(

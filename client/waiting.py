@@ -49,7 +49,7 @@ class Waiting:
         """Return how long to wait before the next request, s.
 
         Raises:
-            WaitTimedOut: the time is over.
+            WaitTimedOut: The time is over.
         """
         if self.timeout_s is not None and self._left() <= 0:
             raise WaitTimedOut(job, self.timeout_s)

@@ -46,7 +46,7 @@ def check_audio(mode: AudioMode, config: AudioConfig) -> None:
     there.
 
     Raises:
-        RequestRefused: says which value is outside the table.
+        RequestRefused: Says which value is outside the table.
     """
     name = config.codec or DEFAULT_CODEC
     codec = CODECS.get(name)

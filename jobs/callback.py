@@ -59,8 +59,8 @@ def is_reserved_mq_name(name: str, key_prefix: str = "stemline") -> bool:
     """Return whether a message queue or topic must not have a name, on whatever server it is.
 
     Args:
-        name: the ``MqName``.
-        key_prefix: first part of the keys of the job store.
+        name: The ``MqName``.
+        key_prefix: First part of the keys of the job store.
     """
     return bool(_RESERVED.fullmatch(name)) or f"{name}:".lower().startswith(f"{key_prefix}:".lower())
 

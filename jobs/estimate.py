@@ -27,8 +27,8 @@ def started_at(pace: Pace, ahead: int) -> int | None:
     the next job. Without a running job the first one starts at once.
 
     Args:
-        pace: of its queue.
-        ahead: jobs of the queue that start before it.
+        pace: Of its queue.
+        ahead: Jobs of the queue that start before it.
 
     Returns:
         The time; ``None`` if nothing is known yet.
@@ -45,9 +45,9 @@ def ended_at(pace: Pace, start: int | None, by_worker: int | None = None) -> int
     """Return when a job will end, µs since the epoch.
 
     Args:
-        pace: of its queue.
-        start: when it started, or will.
-        by_worker: what its worker expects from the work that is done.
+        pace: Of its queue.
+        start: When it started, or will.
+        by_worker: What its worker expects from the work that is done.
     """
     if by_worker is not None:
         return max(by_worker, pace.now)
@@ -62,11 +62,11 @@ def with_estimates(
     """Return a job that is not over with its position and estimates.
 
     Args:
-        job: as clients see it.
-        pace: of its queue.
-        ahead: jobs of the queue that start before it; ``None`` if it is not claimable now.
-        by_worker: when its worker expects the end, µs since the epoch.
-        served: whether a worker that lives can do it; else nobody knows when it starts.
+        job: As clients see it.
+        pace: Of its queue.
+        ahead: Jobs of the queue that start before it; ``None`` if it is not claimable now.
+        by_worker: When its worker expects the end, µs since the epoch.
+        served: Whether a worker that lives can do it; else nobody knows when it starts.
     """
     if job.state is State.RUNNING:
         return replace(job, estimated_end=ended_at(pace, job.started, by_worker))

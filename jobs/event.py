@@ -44,7 +44,7 @@ def place(event_id: str) -> tuple[int, int]:
     """Return what orders events.
 
     Raises:
-        ValueError: the text is not the id of an event.
+        ValueError: The text is not the id of an event.
     """
     match = _ID.fullmatch(event_id)
     if not match:

@@ -17,12 +17,12 @@ def check_output_names(spec: JobSpec, *, keeps_files: bool) -> None:
     """Check the names of a job's outputs.
 
     Args:
-        spec: what is asked for.
-        keeps_files: whether the bucket's store keeps objects as files in folders, and so ignores empty
+        spec: What is asked for.
+        keeps_files: Whether the bucket's store keeps objects as files in folders, and so ignores empty
             segments of names.
 
     Raises:
-        RequestRefused: such a store cannot keep a name, or an output would replace the source; says which.
+        RequestRefused: Such a store cannot keep a name, or an output would replace the source; says which.
     """
     keys = {track: spec.key(track, _ANY_JOB_ID) for track in spec.tracks()}
     if keeps_files:

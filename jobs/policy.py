@@ -106,7 +106,7 @@ class Policy:
         """Check a request before its body is read.
 
         Raises:
-            Forbidden: the bucket, the region or the operation is not allowed.
+            Forbidden: The bucket, the region or the operation is not allowed.
         """
         if bucket is not None and not _any(self.buckets, bucket):
             raise Forbidden("This credential may not use the bucket.")
@@ -124,7 +124,7 @@ class Policy:
         """Check the destination of a job.
 
         Raises:
-            Forbidden: its bucket or region is not allowed.
+            Forbidden: Its bucket or region is not allowed.
         """
         if not self.allows_bucket(output.bucket, output.region):
             raise Forbidden("This credential may not write to the output bucket.")
@@ -133,7 +133,7 @@ class Policy:
         """Check a queue that is used or changed.
 
         Raises:
-            Forbidden: the queue, or the name that it shall get, is not allowed.
+            Forbidden: The queue, or the name that it shall get, is not allowed.
         """
         if not self.allows_queue(queue) or not (new_name is None or _any(self.queues, new_name)):
             raise Forbidden("This credential may not use the queue.")
@@ -142,8 +142,8 @@ class Policy:
         """Check a message queue or topic.
 
         Raises:
-            RequestRefused: its name is reserved.
-            Forbidden: its region or its name is not allowed.
+            RequestRefused: Its name is reserved.
+            Forbidden: Its region or its name is not allowed.
         """
         if target is None:
             return
@@ -158,7 +158,7 @@ class Policy:
         """Check the model that a job or a template names.
 
         Raises:
-            Forbidden: it is not allowed.
+            Forbidden: It is not allowed.
         """
         if model is not None and not _any(self.models, model):
             raise Forbidden(f"This credential may not choose the model {model}.")
@@ -167,7 +167,7 @@ class Policy:
         """Check a submission of some jobs; return the share of the budget that is spent without them.
 
         Raises:
-            BudgetSpent: the budget has no room for them.
+            BudgetSpent: The budget has no room for them.
         """
         share = self.budget.share(spent)
         if share >= 1 or (self.budget.jobs is not None and spent.jobs + jobs > self.budget.jobs):
@@ -180,7 +180,7 @@ class Policy:
         """Check limits that a queue shall get; ``None`` changes nothing.
 
         Raises:
-            RequestRefused: one is above its ceiling.
+            RequestRefused: One is above its ceiling.
         """
         if (max_size or 0) > self.ceilings.max_size:
             raise RequestRefused(f"MaxSize must be at most {self.ceilings.max_size}.")

@@ -111,7 +111,7 @@ class Queue:
         """Check that reserved slots leave one for every level, with and without temporary limits.
 
         Raises:
-            RequestRefused: they do not.
+            RequestRefused: They do not.
         """
         if sum(self.reserved) and sum(self.reserved) >= min(self.slots, self.max_concurrent):
             raise RequestRefused("Reserved must leave one of MaxConcurrent for all levels.")
@@ -125,9 +125,9 @@ def first_queue(tenant: Tenant, limits: QueueLimits, now: int) -> Queue:
     """Return the queue that a tenant has when its service is opened.
 
     Args:
-        tenant: its owner.
-        limits: of the queue.
-        now: the time it is created, µs since the epoch.
+        tenant: Its owner.
+        limits: Of the queue.
+        now: The time it is created, µs since the epoch.
     """
     return Queue(
         id=queue_id_of(tenant),

@@ -15,11 +15,11 @@ def check_start_times(spec: JobSpec, now: int) -> None:
     """Check when a job may and must start.
 
     Args:
-        spec: what is asked for.
+        spec: What is asked for.
         now: µs since the epoch.
 
     Raises:
-        RequestRefused: it could never start, or only in a far future.
+        RequestRefused: It could never start, or only in a far future.
     """
     if spec.deadline is not None and spec.deadline <= now:
         raise RequestRefused("Deadline has passed.")

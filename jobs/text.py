@@ -15,8 +15,8 @@ def shorten(text: object, max_bytes: int = MAX_BYTES) -> str:
     Lone surrogates, which no record can hold, become question marks.
 
     Args:
-        text: anything with a text, such as an exception.
-        max_bytes: length of the returned text, bytes of UTF-8; above 3.
+        text: Anything with a text, such as an exception.
+        max_bytes: Length of the returned text, bytes of UTF-8; above 3.
     """
     whole = str(text)
     encoded = whole[: max_bytes + 1].encode(errors="replace")

@@ -49,11 +49,11 @@ class CredentialFile(Generic[Entry]):
         """Prepare to read; the file is read at first use.
 
         Args:
-            path: the file, if there is one.
-            parse: reads its entries; raises ValueError if it holds something else.
-            fixed: entries of the settings.
-            may_become_empty: whether a file without entries replaces one that has some.
-            clock: seconds, never backwards.
+            path: The file, if there is one.
+            parse: Reads its entries; raises ValueError if it holds something else.
+            fixed: Entries of the settings.
+            may_become_empty: Whether a file without entries replaces one that has some.
+            clock: Seconds, never backwards.
         """
         self._path = path
         self._parse = parse
@@ -75,7 +75,7 @@ class CredentialFile(Generic[Entry]):
         While a changed file cannot be read, the entries it had before stay valid.
 
         Raises:
-            UnreadableFile: it could not be read a single time.
+            UnreadableFile: It could not be read a single time.
         """
         # While one thread reads a file of thousands of entries again, the others go on with those of before.
         if (
@@ -154,7 +154,7 @@ class CredentialFiles:
         """Read the files.
 
         Raises:
-            UnreadableFile: one cannot be read.
+            UnreadableFile: One cannot be read.
         """
         self.key_pairs.entries()
         self.buckets.entries()

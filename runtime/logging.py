@@ -41,9 +41,9 @@ def configure(
     """Log as the settings say; a second call replaces the first.
 
     Args:
-        settings: level, form, and secrets to mask.
-        credentials: further secrets to mask, as they change; by default those that the settings name.
-        stream: where lines go; standard error if not given.
+        settings: Level, form, and secrets to mask.
+        credentials: Further secrets to mask, as they change; by default those that the settings name.
+        stream: Where lines go; standard error if not given.
     """
     if credentials is None:
         from stemline.runtime.credentials import CredentialFiles  # noqa: PLC0415 - see above

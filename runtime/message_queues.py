@@ -45,7 +45,7 @@ def check_endpoints(settings: Settings) -> None:
     """Check the endpoints of message queues.
 
     Raises:
-        EndpointRefused: one is not understood, or is the database of the job store or of the broker.
+        EndpointRefused: One is not understood, or is the database of the job store or of the broker.
     """
     own = [
         database
@@ -83,7 +83,7 @@ def _databases(url: str) -> Iterator[Database]:
     """Yield the databases that a URL may lead to; none for servers that are not Redis.
 
     Raises:
-        ValueError: the URL is not understood; the message does not hold it, since it may have a password.
+        ValueError: The URL is not understood; the message does not hold it, since it may have a password.
     """
     scheme = urlsplit(url).scheme
     if scheme in _HTTP | _AMQP:

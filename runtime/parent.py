@@ -16,9 +16,9 @@ def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
     Elsewhere than on Linux it does nothing.
 
     Args:
-        parent: the parent's process id, read in the parent before the fork: it may have ended meanwhile, and
+        parent: The parent's process id, read in the parent before the fork: it may have ended meanwhile, and
             then this process ends at once.
-        number: the signal.
+        number: The signal.
     """
     if not sys.platform.startswith("linux"):
         return

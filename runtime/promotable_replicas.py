@@ -30,9 +30,9 @@ class PromotableReplicas:
         """Describe the Sentinels; nothing is connected yet.
 
         Args:
-            settings: authorities and certificate for TLS.
-            url: of the Sentinels.
-            least: the count is never below.
+            settings: Authorities and certificate for TLS.
+            url: Of the Sentinels.
+            least: The count is never below.
         """
         self._settings = settings
         self._url = url

@@ -106,8 +106,8 @@ class Redaction:
         """Mask these literal secrets wherever they appear.
 
         Args:
-            secrets: those that do not change.
-            sources: return those that may; asked for each line.
+            secrets: Those that do not change.
+            sources: Return those that may; asked for each line.
         """
         self._constant = frozenset(secrets)
         self._sources = sources

@@ -29,9 +29,9 @@ def open_client(settings: StoreSettings, url: str, **options: Any) -> redis.Redi
     READONLY, so that it finds the new primary after a failover.
 
     Args:
-        settings: authorities and certificate for TLS.
-        url: of the server, or of Sentinels.
-        options: of each connection to the server, as :class:`redis.Redis` takes them.
+        settings: Authorities and certificate for TLS.
+        url: Of the server, or of Sentinels.
+        options: Of each connection to the server, as :class:`redis.Redis` takes them.
     """
     tls = tls_options(settings, url)
     if not is_sentinel(url):

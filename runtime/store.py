@@ -71,9 +71,9 @@ def open_store(
     """Return the store on the server of the settings; connects at the first call.
 
     Args:
-        settings: server, limits and times.
-        notify: sends wake-ups; must not raise.
-        deliver: has callbacks delivered; must not raise.
+        settings: Server, limits and times.
+        notify: Sends wake-ups; must not raise.
+        deliver: Has callbacks delivered; must not raise.
     """
     client = open_client(settings.store, settings.store.url.get_secret_value(), **client_options())
     return RedisStore(client, store_options(settings), notify=notify, deliver=deliver)
@@ -83,9 +83,9 @@ def connect(settings: StoreSettings, url: str, *, timeout_s: float) -> redis.Red
     """Return a client of a server, for checks; connects at the first call.
 
     Args:
-        settings: authorities and certificate for TLS.
-        url: of the server, or of Sentinels.
-        timeout_s: for connecting, and for each reply, s.
+        settings: Authorities and certificate for TLS.
+        url: Of the server, or of Sentinels.
+        timeout_s: For connecting, and for each reply, s.
     """
     return open_client(
         settings, url, decode_responses=True, socket_timeout=timeout_s, socket_connect_timeout=timeout_s

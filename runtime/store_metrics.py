@@ -38,9 +38,9 @@ class StoreCollector(Collector):
         """Report the numbers of a store.
 
         Args:
-            statistics: of the store.
-            max_queues: how many queues have labels of their own.
-            timeout_s: how long a scrape waits for the store, s.
+            statistics: Of the store.
+            max_queues: How many queues have labels of their own.
+            timeout_s: How long a scrape waits for the store, s.
         """
         self._statistics = statistics
         self._max_queues = max_queues

@@ -51,11 +51,11 @@ class Tracer:
         """Make a span the current one for the length of a block.
 
         Args:
-            name: what is done.
-            parent: traceparent of the parent, where an empty or invalid one begins a new trace; the current
+            name: What is done.
+            parent: Traceparent of the parent, where an empty or invalid one begins a new trace; the current
                 span if not given.
-            kind: the span's role between processes.
-            attributes: what it is done to.
+            kind: The span's role between processes.
+            attributes: What it is done to.
         """
         if self._provider is None and parent == "":
             yield INVALID_SPAN
@@ -79,11 +79,11 @@ class Tracer:
         """Record a span that is over.
 
         Args:
-            name: what was done.
-            parent: as in :meth:`span`.
+            name: What was done.
+            parent: As in :meth:`span`.
             start: µs since the epoch.
-            end: the same.
-            attributes: as in :meth:`span`.
+            end: The same.
+            attributes: As in :meth:`span`.
         """
         span = self._tracer.start_span(
             name, _context(parent), attributes=_prefixed(attributes), start_time=start * 1000
@@ -120,7 +120,7 @@ def check(settings: Settings) -> None:
     """Check that spans can be sent, if they are to be.
 
     Raises:
-        TelemetryMissing: a collector is set, and a package that sends to it is not installed.
+        TelemetryMissing: A collector is set, and a package that sends to it is not installed.
     """
     if settings.monitoring.otlp_endpoint and not _exporter_installed():
         raise TelemetryMissing
@@ -130,11 +130,11 @@ def create_tracer(settings: Settings, service: str) -> Tracer:
     """Return a tracer that sends to the collector of the settings, if there is one.
 
     Args:
-        settings: where the collector is.
-        service: the process's name in traces, such as ``stemline-worker``.
+        settings: Where the collector is.
+        service: The process's name in traces, such as ``stemline-worker``.
 
     Raises:
-        TelemetryMissing: as in :func:`check`.
+        TelemetryMissing: As in :func:`check`.
     """
     endpoint = settings.monitoring.otlp_endpoint
     if not endpoint:

@@ -36,7 +36,7 @@ def api_settings(**changes: object) -> Settings:
     """Return settings of a server that knows one key pair and takes plain addresses for one bucket.
 
     Args:
-        changes: settings by the name of their variable.
+        changes: Settings by the name of their variable.
     """
     values: dict[str, object] = {
         "credentials": (CREDENTIAL,),
@@ -52,9 +52,9 @@ class ApiServer:
     """An API server that runs until it is closed.
 
     Attributes:
-        settings: of the server.
-        store: where it keeps jobs.
-        port: on loopback.
+        settings: Of the server.
+        store: Where it keeps jobs.
+        port: On loopback.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class ApiServer:
         """Start serving.
 
         Args:
-            settings: such as those of :func:`api_settings`.
-            store: where jobs are kept; the one of the settings if not given.
+            settings: Such as those of :func:`api_settings`.
+            store: Where jobs are kept; the one of the settings if not given.
             clock: Unix seconds by which signatures are checked.
 
         Raises:
-            RuntimeError: the server does not start.
+            RuntimeError: The server does not start.
         """
         self.settings = settings
         configure_console(logging.ERROR)  # plain tracebacks: structlog's own take seconds
@@ -112,7 +112,7 @@ def finish(store: Store, job_id: str) -> None:
     """Claim the best waiting job and let it succeed, as a worker would.
 
     Raises:
-        ValueError: the best waiting job is another one.
+        ValueError: The best waiting job is another one.
     """
     job = store.attempts.claim("test", (2, 1, 0))
     if job is None or job.id != job_id:

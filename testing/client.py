@@ -54,10 +54,10 @@ def exchange(port: int, data: bytes, *, timeout_s: float = 120.0, head: bool = F
     """Send raw bytes on a new connection and return the answer.
 
     Args:
-        port: of a server on loopback.
-        data: the whole request.
-        timeout_s: for each read and write, s.
-        head: whether the answer has no body, as that to a HEAD request.
+        port: Of a server on loopback.
+        data: The whole request.
+        timeout_s: For each read and write, s.
+        head: Whether the answer has no body, as that to a HEAD request.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         connection.sendall(data)
@@ -68,7 +68,7 @@ def read_answer(connection: socket.socket, *, head: bool = False) -> Answer:
     """Read one answer, as long as its Content-Length says.
 
     Raises:
-        ConnectionError: the connection ends before the answer does.
+        ConnectionError: The connection ends before the answer does.
     """
     received = b""
     while b"\r\n\r\n" not in received:
@@ -130,12 +130,12 @@ class Client:
         """Return the bytes of a request.
 
         Args:
-            method: of the request.
-            target: path and query.
-            body: empty for none.
-            headers: besides Host, Content-Length and Authorization.
-            signed: whether to sign it.
-            head_bytes: further header lines, sent as they are.
+            method: Of the request.
+            target: Path and query.
+            body: Empty for none.
+            headers: Besides Host, Content-Length and Authorization.
+            signed: Whether to sign it.
+            head_bytes: Further header lines, sent as they are.
         """
         sent = [("host", self.host.encode())]
         if body or method in {"POST", "PUT", "DELETE"}:

@@ -20,10 +20,10 @@ class CmqEndpoint(ThreadingHTTPServer):
     """A server that answers as CMQ does.
 
     Attributes:
-        queues: messages by queue.
-        topics: messages by topic.
-        requests: fields of all requests.
-        refuse_with: code of every answer, if set.
+        queues: Messages by queue.
+        topics: Messages by topic.
+        requests: Fields of all requests.
+        refuse_with: Code of every answer, if set.
     """
 
     daemon_threads = True

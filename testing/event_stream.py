@@ -30,10 +30,10 @@ class EventStream:
         """Ask for a stream.
 
         Args:
-            client: signs the request.
-            target: path and query.
-            headers: further ones, such as ``Last-Event-ID``.
-            timeout_s: longest silence before a read fails, s.
+            client: Signs the request.
+            target: Path and query.
+            headers: Further ones, such as ``Last-Event-ID``.
+            timeout_s: Longest silence before a read fails, s.
         """
         self._connection = socket.create_connection(("127.0.0.1", client.port), timeout=timeout_s)
         self._connection.sendall(client.raw("GET", target, headers=headers))

@@ -20,9 +20,9 @@ def environment(redis_url: str, s3: Any, **changes: Any) -> dict[str, str]:
     """Return the STEMLINE_ variables of a process that uses the test's servers.
 
     Args:
-        redis_url: of the job store and broker.
-        s3: has ``endpoint_url``, ``access_key`` and ``secret_key``.
-        changes: settings by the name of their variable.
+        redis_url: Of the job store and broker.
+        s3: Has ``endpoint_url``, ``access_key`` and ``secret_key``.
+        changes: Settings by the name of their variable.
     """
     access = {"endpoint_url": s3.endpoint_url, "access_key": s3.access_key, "secret_key": s3.secret_key}
     values: dict[str, Any] = {
@@ -52,9 +52,9 @@ class Program:
         """Start this Python interpreter with arguments.
 
         Args:
-            log: file that its output is appended to.
-            env: variables besides those of this process.
-            command: its arguments.
+            log: File that its output is appended to.
+            env: Variables besides those of this process.
+            command: Its arguments.
         """
         self.log = log
         with log.open("ab") as out:
@@ -103,7 +103,7 @@ def eventually(check: Callable[[], Any], timeout_s: float = 180, what: str = "")
     """Wait until a check returns something true, and return that.
 
     Raises:
-        AssertionError: it does not in time; names ``what`` was waited for.
+        AssertionError: It does not in time; names ``what`` was waited for.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -134,9 +134,9 @@ def running_stack(home: Path, log: Path, **variables: str) -> Iterator[tuple[Pro
     """Run ``stemline up`` while the block runs; yields the program and the content of its ``stack.json``.
 
     Args:
-        home: folder of its data.
-        log: file that its output is appended to.
-        variables: of its environment, besides those of this process.
+        home: Folder of its data.
+        log: File that its output is appended to.
+        variables: Of its environment, besides those of this process.
     """
     file = home / "stack.json"
     with program(log, {"STEMLINE_HOME": str(home), **variables}, "-m", "stemline", "up") as started:

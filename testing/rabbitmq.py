@@ -44,7 +44,7 @@ class RabbitMq:
         """Start the broker and wait until it answers.
 
         Raises:
-            RuntimeError: it does not; holds the end of its output.
+            RuntimeError: It does not; holds the end of its output.
         """
         environment = os.environ | {
             "HOME": str(self.folder),

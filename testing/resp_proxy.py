@@ -20,8 +20,8 @@ class RespProxy:
         """Listen on a free port; commands are forwarded until :meth:`refuse` or :attr:`reply` says otherwise.
 
         Args:
-            server_port: of the server, on loopback.
-            tls: if clients are to connect with TLS.
+            server_port: Of the server, on loopback.
+            tls: If clients are to connect with TLS.
         """
         self.reply = ""
         """Error reply to every command, such as ``READONLY You can't write.``; empty to forward them."""
@@ -56,8 +56,8 @@ class RespProxy:
         """Answer every command with an error while the block runs.
 
         Args:
-            reply: the error.
-            after: how many commands are forwarded before. Their replies may still be on their way, so the
+            reply: The error.
+            after: How many commands are forwarded before. Their replies may still be on their way, so the
                 server is made to give the error, behind them.
         """
         with self._lock:

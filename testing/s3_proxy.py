@@ -46,10 +46,10 @@ def once(fault: Fault, *, method: str, having: str = "", times: int = 1) -> Plan
     """Return a plan with a fault for the first requests of a method.
 
     Args:
-        fault: what goes wrong.
-        method: of the requests.
-        having: text that their path and query contain.
-        times: how many of them.
+        fault: What goes wrong.
+        method: Of the requests.
+        having: Text that their path and query contain.
+        times: How many of them.
     """
     left = [times]
     lock = threading.Lock()
@@ -164,8 +164,8 @@ class FaultyProxy:
         """Listen on a free port.
 
         Args:
-            endpoint_url: of the store.
-            tls: if clients are to connect with https.
+            endpoint_url: Of the store.
+            tls: If clients are to connect with https.
         """
         self._scheme = "https" if tls else "http"
         self._server = Listener(urlsplit(endpoint_url).netloc)

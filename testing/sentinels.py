@@ -32,8 +32,8 @@ class SentinelServer(Server):
         """Describe a Sentinel; nothing is started yet.
 
         Args:
-            folder: for its configuration, which it changes itself, and its log.
-            primary_port: of the primary at first.
+            folder: For its configuration, which it changes itself, and its log.
+            primary_port: Of the primary at first.
         """
         super().__init__(folder)
         self.port = free_port()
@@ -78,8 +78,8 @@ class DataServer(ValkeyServer):
         """Describe a server; nothing is started yet.
 
         Args:
-            folder: for its data, configuration and log.
-            reached_at: from its own port to that at which others reach it, as that of a proxy.
+            folder: For its data, configuration and log.
+            reached_at: From its own port to that at which others reach it, as that of a proxy.
         """
         super().__init__(folder, password=PASSWORD)
         self.announced_port = reached_at(self.port)
@@ -149,7 +149,7 @@ class SentinelGroup:
         """Have a Sentinel replace the primary, which runs, without losing writes; return the former one.
 
         Args:
-            coordinated: let the primary hand over, which Valkey can from 9.0 on; else pause its writes first.
+            coordinated: Let the primary hand over, which Valkey can from 9.0 on; else pause its writes first.
         """
         demoted = self.primary()
         words = ["SENTINEL", "FAILOVER", MASTER, *(["COORDINATED"] if coordinated else [])]
@@ -174,9 +174,9 @@ def sentinel_group(
     """Run a primary, replicas and three Sentinels while the block runs.
 
     Args:
-        folder: for their data and logs.
-        replicas: how many.
-        reached_at: from a server's port to that at which others reach it.
+        folder: For their data and logs.
+        replicas: How many.
+        reached_at: From a server's port to that at which others reach it.
     """
     with ExitStack() as stack:
         servers = [DataServer(_made(folder / f"valkey-{n}"), reached_at) for n in range(1 + replicas)]

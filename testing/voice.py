@@ -33,17 +33,17 @@ class Speaker:
     """Speaks single syllables in this process; what it says depends on everything said before.
 
     Attributes:
-        rate: sampling rate of its output, Hz.
+        rate: Sampling rate of its output, Hz.
     """
 
     def __init__(self, voice: str = "en-us+f2") -> None:
         """Load eSpeak NG into this process.
 
         Args:
-            voice: one of its voices.
+            voice: One of its voices.
 
         Raises:
-            RuntimeError: it does not start.
+            RuntimeError: It does not start.
         """
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self.rate: int = self._library.espeak_Initialize(
@@ -116,10 +116,10 @@ def sing(signal: Signal, rate: int, pitch_hz: float, length_s: float) -> Signal:
     a second the pitch has a vibrato of a quarter of a semitone at 5.5 Hz.
 
     Args:
-        signal: the syllable, (samples,).
-        rate: its sampling rate, Hz.
-        pitch_hz: of the result.
-        length_s: of the result, s.
+        signal: The syllable, (samples,).
+        rate: Its sampling rate, Hz.
+        pitch_hz: Of the result.
+        length_s: Of the result, s.
 
     Returns:
         The note, (samples,), at the same rate.

@@ -3,8 +3,8 @@
     python -m tools.run_tests [--folder FOLDER] pytest [ARGUMENT ...]
 
 A test that passes only alone is called unsteady: it is named at the end of the output and must be corrected,
-but does not fail the run. A test that fails twice does, and so do more than `MAX_FAILURES` failures, errors of
-collection, a crash of pytest, and coverage below its floor. With `-x` or `--maxfail` nothing is repeated,
+but does not fail the run. A test that fails twice does, and so do more than `MAX_FAILURES` failures, errors
+of collection, a crash of pytest, and coverage below its floor. With `-x` or `--maxfail` nothing is repeated,
 since not all tests have run. FOLDER gets `repeated.txt`, with the lines that the output ends with.
 """
 

@@ -46,7 +46,7 @@ def _override(until: int | None = None, **limits: int) -> Override:
     """Return the limits that a change of a queue sets for a time.
 
     Raises:
-        RequestRefused: it does not say until when.
+        RequestRefused: It does not say until when.
     """
     if until is None:
         raise RequestRefused("Override.Until is missing.")

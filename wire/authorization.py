@@ -43,7 +43,7 @@ class Authorization:
         """Return the signature in an ``Authorization`` header or a ``sign`` parameter.
 
         Raises:
-            Forbidden: it is malformed.
+            Forbidden: It is malformed.
         """
         parts = (part.partition("=") for part in text.split("&"))
         return cls.from_fields([(name.strip(), value) for name, _, value in parts if name.strip() in FIELDS])
@@ -53,7 +53,7 @@ class Authorization:
         """Return the signature with these fields.
 
         Raises:
-            Forbidden: one is missing, malformed or given twice.
+            Forbidden: One is missing, malformed or given twice.
         """
         fields = dict(pairs)
         if len(fields) != len(pairs):

@@ -36,7 +36,7 @@ def read_batch(fields: Tree) -> tuple[dict[str, Any], Tree]:
     """Return the name and the manifest of a batch, and the fields of a submission that describes its jobs.
 
     Raises:
-        RequestRefused: an element is not valid.
+        RequestRefused: An element is not valid.
     """
     own: dict[str, Any] = _OWN.read(fields)
     rest = {name: value for name, value in fields.items() if name not in {"Name", "Manifest"}}
@@ -47,11 +47,11 @@ def read_row(line: bytes, spec: JobSpec) -> Row:
     """Return a row from its line.
 
     Args:
-        line: a JSON object.
-        spec: what the jobs of the batch have in common.
+        line: A JSON object.
+        spec: What the jobs of the batch have in common.
 
     Raises:
-        RequestRefused: it is not a row, or its job would write over that of another row.
+        RequestRefused: It is not a row, or its job would write over that of another row.
     """
     fields = parse(line, JSON, root="")
     if set(fields) - _ROW_NAMES:
@@ -76,7 +76,7 @@ def first_line(line: bytes) -> Tree:
     """Return the fields of the first line.
 
     Raises:
-        InvalidContent: it is not a JSON object.
+        InvalidContent: It is not a JSON object.
     """
     fields = parse(line, JSON)
     if "Manifest" in fields:

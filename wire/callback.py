@@ -35,8 +35,8 @@ def batch_body(batch: Batch, failures: Sequence[Job], form: str) -> bytes:
     """Return the body that announces the end of a batch.
 
     Args:
-        batch: the batch.
-        failures: some of its failed rows.
+        batch: The batch.
+        failures: Some of its failed rows.
         form: ``XML`` or ``JSON``.
     """
     values = {"batch": batch, "failures": failures}

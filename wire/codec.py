@@ -38,13 +38,13 @@ def parse(body: bytes, content_type: str, *, root: str = "Request") -> Tree:
     """Return the fields of a request body.
 
     Args:
-        body: the body as received.
+        body: The body as received.
         content_type: JSON if it says so, XML in every other case, because SDKs often send none.
-        root: name of the outermost element; in JSON it may be missing.
+        root: Name of the outermost element; in JSON it may be missing.
 
     Raises:
-        MissingContent: there is no body.
-        InvalidContent: it is not well-formed UTF-8 XML or JSON, or exceeds the limits on depth and fields.
+        MissingContent: There is no body.
+        InvalidContent: It is not well-formed UTF-8 XML or JSON, or exceeds the limits on depth and fields.
     """
     if not body.strip():
         raise MissingContent

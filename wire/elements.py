@@ -73,7 +73,7 @@ class Element:
         """Read the element from the fields of its container and put its value in place.
 
         Raises:
-            RequestRefused: it is missing, or not of its kind.
+            RequestRefused: It is missing, or not of its kind.
         """
         given = fields.get(self.name)
         if given is None and self.is_optional:
@@ -199,10 +199,10 @@ class Table:
         """Make a table.
 
         Args:
-            name: name of its JSON schema; empty for a container that is described in place.
-            elements: the rows.
-            build: makes the value from what was read; without it the value is a ``dict``.
-            by_name: documents in which the elements are ordered by name.
+            name: Name of its JSON schema; empty for a container that is described in place.
+            elements: The rows.
+            build: Makes the value from what was read; without it the value is a ``dict``.
+            by_name: Documents in which the elements are ordered by name.
         """
         self.name = name
         self.elements = elements
@@ -222,12 +222,12 @@ class Table:
         """Return the value of the fields of a request.
 
         Args:
-            fields: the parsed container.
-            into: where what is read goes; a new ``dict`` by default.
-            partial: whether required elements may be missing, as in an update.
+            fields: The parsed container.
+            into: Where what is read goes; a new ``dict`` by default.
+            partial: Whether required elements may be missing, as in an update.
 
         Raises:
-            RequestRefused: an element is missing or not valid; says which.
+            RequestRefused: An element is missing or not valid; says which.
         """
         values: dict[str, Any] = {} if into is None else into
         for name, is_optional, row in self._read:
@@ -239,7 +239,7 @@ class Table:
         """Return the values of query parameters or headers, given by their names in lower case.
 
         Raises:
-            RequestRefused: a parameter is missing or not valid; says which.
+            RequestRefused: A parameter is missing or not valid; says which.
         """
         values: dict[str, Any] = self.read({row.name: given.get(row.name.lower()) for row in self.elements})
         return values

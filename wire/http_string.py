@@ -16,7 +16,7 @@ def http_strings(request: SignedRequest, carried: Authorization) -> Iterator[str
     """Yield the HttpString of a request, once for each way in which a client may have spelled the host.
 
     Raises:
-        SignatureDoesNotMatch: the request lacks an item that the signature lists.
+        SignatureDoesNotMatch: The request lacks an item that the signature lists.
     """
     params = _canonical(carried.param_list, _grouped((spelled(n), v) for n, v in request.params))
     headers = _grouped((spelled(name), value) for name, value in request.headers)

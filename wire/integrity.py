@@ -41,12 +41,12 @@ class Integrity:
         """Return what the signature of a request says; it must have been verified.
 
         Args:
-            request: the request as received.
-            required: whether the signature must cover both headers, every other one that the service
+            request: The request as received.
+            required: Whether the signature must cover both headers, every other one that the service
                 obeys, and every parameter.
 
         Raises:
-            SignatureDoesNotMatch: a header is malformed, or required and not covered.
+            SignatureDoesNotMatch: A header is malformed, or required and not covered.
         """
         carried = request.authorization
         if carried is None:
@@ -67,7 +67,7 @@ class Integrity:
         """Check the body of the request.
 
         Raises:
-            SignatureDoesNotMatch: it is not the body whose digest was signed.
+            SignatureDoesNotMatch: It is not the body whose digest was signed.
         """
         if self.digest is not None:
             self.check_digest(hashlib.sha256(body).hexdigest())
@@ -76,7 +76,7 @@ class Integrity:
         """Check the SHA-256 of the body, hexadecimal.
 
         Raises:
-            SignatureDoesNotMatch: it is not the one that was signed.
+            SignatureDoesNotMatch: It is not the one that was signed.
         """
         if self.digest is not None and not hmac.compare_digest(self.digest, digest):
             raise SignatureDoesNotMatch(f"The body does not have the signed {DIGEST}.")
@@ -86,7 +86,7 @@ def _check_coverage(request: SignedRequest, carried: Authorization) -> None:
     """Check that a signature covers both headers, every other one that the service obeys, and all parameters.
 
     Raises:
-        SignatureDoesNotMatch: it leaves one out.
+        SignatureDoesNotMatch: It leaves one out.
     """
     headers = set(carried.header_list)
     if not {DIGEST, NONCE} <= headers:

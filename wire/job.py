@@ -59,7 +59,7 @@ def separation(
     """Return the parameters of a separation.
 
     Raises:
-        RequestRefused: the codec cannot hold what is asked for.
+        RequestRefused: The codec cannot hold what is asked for.
     """
     separate = VoiceSeparate(audio_mode, audio_config or AudioConfig(), model or None)
     check_audio(separate.audio_mode, separate.audio_config)

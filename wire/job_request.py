@@ -33,14 +33,14 @@ def job_specs(
     """Return one specification for each ``Operation`` of a request.
 
     Args:
-        fields: the parsed body.
-        tenant: bucket and region of the Host header.
-        find_template: from a template id to the tenant's template.
-        mq_regions: allowed values of ``MqRegion``.
+        fields: The parsed body.
+        tenant: Bucket and region of the Host header.
+        find_template: From a template id to the tenant's template.
+        mq_regions: Allowed values of ``MqRegion``.
 
     Raises:
-        RequestRefused: an element is missing or not valid; says which.
-        TemplateNotFound: a template does not exist.
+        RequestRefused: An element is missing or not valid; says which.
+        TemplateNotFound: A template does not exist.
     """
     fields = _without_unused_target(fields)
     request: dict[str, Any] = {}
@@ -65,7 +65,7 @@ def spelled_region(text: str, allowed: Collection[str]) -> str:
     """Return the region of a TDMQ target as it is spelled among the allowed ones; any case is accepted.
 
     Raises:
-        RequestRefused: the region is not among the allowed ones.
+        RequestRefused: The region is not among the allowed ones.
     """
     region = spelled(text, allowed)
     if region is None:
@@ -77,8 +77,8 @@ def without_unused_numbers(fields: Tree, mode: str) -> Tree:
     """Return the fields for the checks of a mode: MusicMode ignores numbers, so they may be any text.
 
     Args:
-        fields: fields that may hold an ``AudioConfig``.
-        mode: the ``AudioMode`` that applies to them.
+        fields: Fields that may hold an ``AudioConfig``.
+        mode: The ``AudioMode`` that applies to them.
     """
     config = fields.get("AudioConfig")
     if spelled(mode, AudioMode) != AudioMode.MUSIC_MODE or not isinstance(config, dict):

@@ -65,9 +65,9 @@ def one_of(*words: str, make: Callable[[str], Any] = str, others: Mapping[str, s
     """Return the kind of a fixed set of words, in any case: the vendor's API accepts any.
 
     Args:
-        words: the words, spelled as in answers.
-        make: converts a word to its value.
-        others: further accepted words, in lower case, and the word that each stands for.
+        words: The words, spelled as in answers.
+        make: Converts a word to its value.
+        others: Further accepted words, in lower case, and the word that each stands for.
     """
     exact = frozenset(map(str, words))
 
@@ -123,9 +123,9 @@ def decimal(places: int, *, unit: float = 1, sign: str = "") -> Kind:
     """Return the kind of a measured number, which is shown only.
 
     Args:
-        places: digits behind the point.
-        unit: what one stands for, in the unit of the value.
-        sign: regular expression of the signs that a number may have.
+        places: Digits behind the point.
+        unit: What one stands for, in the unit of the value.
+        sign: Regular expression of the signs that a number may have.
     """
     return Kind(
         schema={"type": "string", "pattern": rf"^{sign}[0-9]+\.[0-9]{{{places}}}$"},

@@ -201,11 +201,11 @@ def read_strictly(table: Table, params: Sequence[tuple[str, str]]) -> dict[str, 
     """Return the values of parameters; to ignore one would change more than is meant.
 
     Args:
-        table: of the parameters.
-        params: names and values as they were given.
+        table: Of the parameters.
+        params: Names and values as they were given.
 
     Raises:
-        RequestRefused: a parameter is unknown, empty, given twice or not valid; says which.
+        RequestRefused: A parameter is unknown, empty, given twice or not valid; says which.
     """
     known = {row.name.lower(): row.name for row in table.elements}
     query: dict[str, str] = {}
@@ -230,11 +230,11 @@ def id_list(text: str, of: str) -> tuple[str, ...]:
     """Return the ids of a path.
 
     Args:
-        text: ids joined by commas.
-        of: what they are ids of, for the message.
+        text: Ids joined by commas.
+        of: What they are ids of, for the message.
 
     Raises:
-        RequestRefused: there are none or more than ``MAX_IDS``.
+        RequestRefused: There are none or more than ``MAX_IDS``.
     """
     ids = tuple(split(text))
     if not 1 <= len(ids) <= MAX_IDS:

@@ -23,12 +23,12 @@ def queue_changes(fields: Tree, stored: NotifyConfig, *, mq_regions: Collection[
     """Return the attributes of a queue that a request changes; absent elements keep their values.
 
     Args:
-        fields: the parsed body.
-        stored: the queue's callback defaults before the change.
-        mq_regions: allowed values of ``MqRegion``.
+        fields: The parsed body.
+        stored: The queue's callback defaults before the change.
+        mq_regions: Allowed values of ``MqRegion``.
 
     Raises:
-        RequestRefused: a value is not valid, or a notification is on and incomplete.
+        RequestRefused: A value is not valid, or a notification is on and incomplete.
     """
     changes: dict[str, Any] = QUEUE.read(fields, partial=True)
     given = {name: value for name, value in changes.pop("notify", {}).items() if value}

@@ -65,16 +65,16 @@ def verify(
     """Return the key that signed a request, or ``None`` for an unsigned one (docs/wire/wire.md, 2.4).
 
     Args:
-        request: the request as received, nothing normalised.
-        lookup: from a SecretId to its key.
+        request: The request as received, nothing normalised.
+        lookup: From a SecretId to its key.
         now: Unix seconds.
-        tolerance_s: how far in the future the signature may begin.
-        require_host: whether the signature must cover ``Host``.
-        max_span_s: longest time between start and end of the signature, beyond ``tolerance_s``, by which SDKs
+        tolerance_s: How far in the future the signature may begin.
+        require_host: Whether the signature must cover ``Host``.
+        max_span_s: Longest time between start and end of the signature, beyond ``tolerance_s``, by which SDKs
             may put the start into the past; of the key that is derived for it, if longer, ``KEY_SPAN_S``.
 
     Raises:
-        Forbidden: the signature is not valid; the subclass says why.
+        Forbidden: The signature is not valid; the subclass says why.
     """
     carried = request.authorization
     if carried is None:
@@ -107,13 +107,13 @@ def sign(
     """Return the ``Authorization`` value of a request, as an SDK makes it.
 
     Args:
-        request: the request that is going to be sent.
+        request: The request that is going to be sent.
         secret_id: SecretId of the signer.
         secret_key: SecretKey of the signer.
         start: Unix seconds from which the signature is valid.
         end: Unix seconds until which it is valid.
-        headers: names of the headers to sign; those that the request lacks are left out.
-        params: names of the parameters to sign; all of them by default.
+        headers: Names of the headers to sign; those that the request lacks are left out.
+        params: Names of the parameters to sign; all of them by default.
     """
     present = {name for name, _ in request.headers}
     chosen = [name for name, _ in request.params] if params is None else params

@@ -28,9 +28,9 @@ class SignedRequest:
         """Return the parts of a request that a client is going to send.
 
         Args:
-            method: the method.
-            target: path and query, encoded as they are sent; a scheme and a host are ignored.
-            headers: names in any case, and values.
+            method: The method.
+            target: Path and query, encoded as they are sent; a scheme and a host are ignored.
+            headers: Names in any case, and values.
         """
         parts = urlsplit(target)
         path = unquote_to_bytes(parts.path).decode()
@@ -42,7 +42,7 @@ class SignedRequest:
         """The signature that the request carries: in the header, in ``q-…`` parameters or in ``sign``.
 
         Raises:
-            Forbidden: there is one, but it is malformed.
+            Forbidden: There is one, but it is malformed.
         """
         return _find_authorization(self)
 

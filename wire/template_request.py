@@ -14,7 +14,7 @@ def new_template(fields: Tree) -> tuple[str, VoiceSeparate]:
     """Return name and parameters of a new template.
 
     Raises:
-        RequestRefused: an element is missing or not valid; says which.
+        RequestRefused: An element is missing or not valid; says which.
     """
     given = TEMPLATE_REQUEST.read(without_unused_numbers(fields, text_of(fields, "AudioMode")))
     return given["name"], separation(given["audio_mode"], given.get("audio_config"), given.get("model"))
@@ -26,7 +26,7 @@ def changed_template(fields: Tree, stored: VoiceSeparate) -> tuple[str | None, V
     Absent elements keep their values: Terraform omits ``AudioConfig``.
 
     Raises:
-        RequestRefused: an element is not valid; says which.
+        RequestRefused: An element is not valid; says which.
     """
     mode = text_of(fields, "AudioMode") or stored.audio_mode
     given = TEMPLATE_REQUEST.read(without_unused_numbers(fields, mode), partial=True)

@@ -38,7 +38,7 @@ def parse_time(text: str) -> int:
     ``+`` of the offset, because form decoding turns a raw ``+`` into a space.
 
     Raises:
-        ValueError: the text is not a time in one of these forms.
+        ValueError: The text is not a time in one of these forms.
     """
     match = _TIME.fullmatch(text.strip())
     if not match:

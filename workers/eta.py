@@ -20,7 +20,7 @@ class Eta:
         """Begin with the separation.
 
         Args:
-            upload_share: how long the upload will take, as a share of the separation.
+            upload_share: How long the upload will take, as a share of the separation.
             clock: s.
         """
         self._upload_share = upload_share
@@ -32,7 +32,7 @@ class Eta:
         """Return when the attempt will end, by the clock; ``None`` while that is not known.
 
         Args:
-            share: of the separation that is done, 0 to 1.
+            share: Of the separation that is done, 0 to 1.
         """
         now = self._clock()
         if share <= 0:

@@ -96,7 +96,7 @@ def console_job(context: ReadContext, job_id: str) -> Response:
     """Return what the page shows of a job beyond the wire: links to its sound, times in µs, worker, callback.
 
     Raises:
-        NoSuchResource: the bucket has no such job.
+        NoSuchResource: The bucket has no such job.
     """
     (job,) = context.store.jobs.get(context.tenant, [job_id])
     if job is None:
@@ -142,7 +142,7 @@ async def console_callback(context: ReadContext, request: Request, callback_id: 
     """Return what an attempt of a callback sends, as long as its job or batch is known.
 
     Raises:
-        NoSuchResource: the bucket has no such callback, or its job is not kept any more.
+        NoSuchResource: The bucket has no such callback, or its job is not kept any more.
     """
     return await context.of_page(request, _MAX_FAILURES, lambda: _callback(context, callback_id))
 

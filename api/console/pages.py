@@ -63,7 +63,7 @@ def console_file(request: Request, name: str) -> Response:
     """Serve a file of the console.
 
     Raises:
-        NoSuchResource: there is no such file.
+        NoSuchResource: There is no such file.
     """
     return _file(request, name)
 

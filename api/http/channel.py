@@ -20,7 +20,7 @@ class Channel:
 
         Args:
             transport: asyncio's transport of the socket.
-            tls: settings of TLS; None for a plain connection.
+            tls: Settings of TLS; None for a plain connection.
         """
         self._transport = transport
         self._tls = TlsLayer(transport, tls) if tls is not None else None
@@ -64,7 +64,7 @@ class Channel:
         """Return what bytes of the socket hold for the application.
 
         Raises:
-            ssl.SSLError: they are not TLS.
+            ssl.SSLError: They are not TLS.
         """
         return data if self._tls is None else self._tls.decrypt(data)
 

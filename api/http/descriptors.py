@@ -20,7 +20,7 @@ def allowed_connections(wanted: int) -> int:
     Without room for the rest of the process, a flood of connections would keep it from reaching its store.
 
     Args:
-        wanted: connections that the settings allow.
+        wanted: Connections that the settings allow.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + RESERVED

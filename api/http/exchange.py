@@ -299,7 +299,7 @@ def header_line(name: bytes, value: bytes) -> bytes:
     The vendor writes its own ``x-…`` names in lower case.
 
     Raises:
-        ValueError: the name or the value would begin another line.
+        ValueError: The name or the value would begin another line.
     """
     if b"\r" in value or b"\n" in value:
         raise ValueError("a header must be one line")

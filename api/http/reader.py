@@ -88,7 +88,7 @@ class RequestReader:
         """Create a reader for one connection.
 
         Args:
-            max_head_bytes: most bytes of a request that are not its body; a line counts for at least 16.
+            max_head_bytes: Most bytes of a request that are not its body; a line counts for at least 16.
         """
         self._most = max_head_bytes
         self._parser = httptools.HttpRequestParser(self)
@@ -138,7 +138,7 @@ class RequestReader:
         """Return the next event; None until more bytes are fed.
 
         Raises:
-            BadRequest: the bytes are not a request, or too many of them are not its body. The reader is of no
+            BadRequest: The bytes are not a request, or too many of them are not its body. The reader is of no
                 more use then.
         """
         while not self._events:

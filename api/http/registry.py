@@ -32,9 +32,9 @@ class ConnectionRegistry:
         """Create an empty registry.
 
         Args:
-            limit: open connections allowed.
-            limit_per_client: open connections allowed from one client address; 0 is no limit.
-            memory_limit: bytes of memory that all connections may take.
+            limit: Open connections allowed.
+            limit_per_client: Open connections allowed from one client address; 0 is no limit.
+            memory_limit: Bytes of memory that all connections may take.
         """
         self._limit = limit
         self._limit_per_client = limit_per_client or limit
@@ -52,8 +52,8 @@ class ConnectionRegistry:
         """Register a new connection, which waits; return False if there is no room for it.
 
         Args:
-            connection: that a client has opened.
-            client: as :func:`~stemline.api.http.clients.client_of` names it.
+            connection: That a client has opened.
+            client: As :func:`~stemline.api.http.clients.client_of` names it.
         """
         if self._counts[client] >= self._limit_per_client and not self._evict(client):
             return False

@@ -13,10 +13,10 @@ def scope_of(head: RequestHead, channel: Channel, listener: Listener) -> Scope:
     """Return the scope of a request.
 
     Args:
-        head: its request line and headers; the host of an absolute-form target becomes the state's
+        head: Its request line and headers; the host of an absolute-form target becomes the state's
             ``authority``.
-        channel: where it came from.
-        listener: whose application gets it.
+        channel: Where it came from.
+        listener: Whose application gets it.
     """
     state = dict(listener.app_state)
     if head.authority is not None:

@@ -60,7 +60,7 @@ class TlsLayer:
         """Take bytes of the socket and return what they hold for the application.
 
         Raises:
-            ssl.SSLError: they are not TLS.
+            ssl.SSLError: They are not TLS.
         """
         if self._tls is None:
             self._first += data
@@ -107,7 +107,7 @@ def _is_whole_record(data: bytearray) -> bool:
     """Return whether a client's first record is complete.
 
     Raises:
-        ssl.SSLError: it is not a record with a whole handshake message, as each client sends it.
+        ssl.SSLError: It is not a record with a whole handshake message, as each client sends it.
     """
     if data[:1] and data[0] != _HANDSHAKE_RECORD:
         raise ssl.SSLError("the client does not begin a handshake")

@@ -78,9 +78,9 @@ def run_checks(
     """Run checks at the same time.
 
     Args:
-        checks: by their names.
-        context: of all of them.
-        limit_of: returns how long the check of a name may take, s.
+        checks: By their names.
+        context: Of all of them.
+        limit_of: Returns how long the check of a name may take, s.
 
     Returns:
         The findings in the order of the checks, and whether all checks ended; those that did not still run.

@@ -35,10 +35,10 @@ class Fetcher:
         """Fetch the stems of a track, and return its entry: ``done``, or ``failed`` with the reason.
 
         Raises:
-            Stopped: the run is to end.
-            TransferFailed: the disk takes no more stems.
-            ConnectionFailed: the service does not answer for a long time.
-            OSError: the manifest cannot be written.
+            Stopped: The run is to end.
+            TransferFailed: The disk takes no more stems.
+            ConnectionFailed: The service does not answer for a long time.
+            OSError: The manifest cannot be written.
         """
         try:
             files = self._fetch(track, entry, job)
@@ -56,9 +56,9 @@ class Fetcher:
         The files are noted before they are written: a run that goes on may replace those of this one alone.
 
         Raises:
-            TransferFailed: they could not be fetched, or would replace other files, or own ones that were
+            TransferFailed: They could not be fetched, or would replace other files, or own ones that were
                 changed since.
-            ValueError: the pattern gives two of them the same file.
+            ValueError: The pattern gives two of them the same file.
         """
         folder, pattern = self.options.folder, self.options.pattern
         paths = file_names(job, folder, pattern, track.values)

@@ -34,12 +34,12 @@ def left(
     """Return the tracks for which something is left to be done.
 
     Args:
-        tracks: all of them.
-        entries: what became of tracks before, by their names.
-        folder: of the stems; a track is done only while they are there, and its source is the same. One that
+        tracks: All of them.
+        entries: What became of tracks before, by their names.
+        folder: Of the stems; a track is done only while they are there, and its source is the same. One that
             failed is left if its source has changed since.
-        retry_failed: whether these are the tracks that failed, and those whose second job was interrupted.
-        waits: whether stems are fetched.
+        retry_failed: Whether these are the tracks that failed, and those whose second job was interrupted.
+        waits: Whether stems are fetched.
     """
 
     def is_left(track: Track, entry: Entry) -> bool:
@@ -56,7 +56,7 @@ def check_untouched(entry: Entry, folder: Path) -> None:
     """Check that the stems that were fetched before are unchanged.
 
     Raises:
-        TransferFailed: one was changed.
+        TransferFailed: One was changed.
     """
     for file, size in entry.sizes.items():
         if size_of(folder / file) not in {None, size}:

@@ -43,22 +43,22 @@ class Manifest:
     """The manifest of one run; one process at a time holds it.
 
     Attributes:
-        run_id: a part of every key and idempotency key of the run.
-        entries: what became of each track, by its name.
+        run_id: A part of every key and idempotency key of the run.
+        entries: What became of each track, by its name.
     """
 
     def __init__(self, path: Path, source: str, parameters: Mapping[str, Any]) -> None:
         """Open the file, or begin it.
 
         Args:
-            path: of the file.
-            source: where the tracks come from.
-            parameters: of their jobs.
+            path: Of the file.
+            source: Where the tracks come from.
+            parameters: Of their jobs.
 
         Raises:
-            ManifestError: it is for another source, or other parameters made its jobs; in use, or
+            ManifestError: It is for another source, or other parameters made its jobs; in use, or
                 not a manifest.
-            OSError: it cannot be written; one that was begun is removed.
+            OSError: It cannot be written; one that was begun is removed.
         """
         self.path = path
         self.run_id = ""
@@ -108,8 +108,8 @@ class Manifest:
         """Note, before anything is sent, that a track is going to be submitted.
 
         Args:
-            entry: the track, with its turn and the place of its stems; those of an earlier turn stay its own.
-            key: of its source.
+            entry: The track, with its turn and the place of its stems; those of an earlier turn stay its own.
+            key: Of its source.
         """
         begun = replace(entry, state="sending", at=time.time(), key=key, job="", code="", message="")
         return self.put(begun)
@@ -130,8 +130,8 @@ class Manifest:
         """Note that the stems of a track are here.
 
         Args:
-            entry: the track, with its files and their sizes.
-            duration_s: length of its source.
+            entry: The track, with its files and their sizes.
+            duration_s: Length of its source.
         """
         return self.put(replace(entry, state="done", code="", message="", duration_s=duration_s))
 
@@ -156,7 +156,7 @@ class Manifest:
         """Keep other processes from the file.
 
         Raises:
-            BlockingIOError: one uses it, or has removed it since it was opened.
+            BlockingIOError: One uses it, or has removed it since it was opened.
         """
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.fstat(self._file.fileno()).st_nlink:
@@ -196,12 +196,12 @@ def look(path: Path, source: str, parameters: Mapping[str, Any]) -> dict[str, En
     """Return what became of each track, without changing the file; nothing if there is none.
 
     Args:
-        path: of the file.
-        source: where the tracks of a run would come from.
-        parameters: of their jobs.
+        path: Of the file.
+        source: Where the tracks of a run would come from.
+        parameters: Of their jobs.
 
     Raises:
-        ManifestError: that run would be refused, as :class:`Manifest` says.
+        ManifestError: That run would be refused, as :class:`Manifest` says.
     """
     try:
         with path.open("rb") as file:
@@ -229,7 +229,7 @@ def _check_same(
     """Check that a run is the one of a manifest.
 
     Raises:
-        ManifestError: it is for another source, or other parameters made its jobs.
+        ManifestError: It is for another source, or other parameters made its jobs.
     """
     pairs = [("source", source, before.get("source"))]
     if any(entry.job or entry.state not in _WITHOUT_JOB for entry in entries.values()):

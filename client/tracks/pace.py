@@ -51,9 +51,9 @@ class Pace:
         """Begin without a pause.
 
         Args:
-            stop: ends every pause.
-            holding: called with the reason why nothing happens, and with an empty text when it goes on.
-            clock: seconds.
+            stop: Ends every pause.
+            holding: Called with the reason why nothing happens, and with an empty text when it goes on.
+            clock: Seconds.
         """
         self._stop = stop
         self._holding = holding
@@ -64,14 +64,14 @@ class Pace:
         """Return what an action returns, after as many pauses as the service needs.
 
         Args:
-            action: what is done.
-            tries: how often a transfer is tried.
+            action: What is done.
+            tries: How often a transfer is tried.
 
         Raises:
-            Stopped: the run is to end.
-            ConnectionFailed: the service has not answered this request for a long time.
-            ApiError: another answer than to come back later.
-            TransferFailed: it failed on every try, or another try would fail in the same way.
+            Stopped: The run is to end.
+            ConnectionFailed: The service has not answered this request for a long time.
+            ApiError: Another answer than to come back later.
+            TransferFailed: It failed on every try, or another try would fail in the same way.
         """
         pause_s, faults = _FIRST_S, 0
         silent_since: float | None = None
@@ -107,7 +107,7 @@ class Pace:
         """End what is being done if the run is to end; it is also the progress of transfers.
 
         Raises:
-            Stopped: the run is to end.
+            Stopped: The run is to end.
         """
         if self._stop.is_set():
             raise Stopped

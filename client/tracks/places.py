@@ -39,12 +39,12 @@ def placed(tracks: Iterable[Track], entries: Mapping[str, Entry], pattern: str) 
     too, such as ``disc1-01`` and ``disc2-01``; and at last by a digest.
 
     Args:
-        tracks: as they were found.
-        entries: what became of tracks before, by their names.
-        pattern: of the names of stems.
+        tracks: As they were found.
+        entries: What became of tracks before, by their names.
+        pattern: Of the names of stems.
 
     Raises:
-        ValueError: the pattern itself gives two tracks the same file.
+        ValueError: The pattern itself gives two tracks the same file.
     """
     fixed = {name: entry for name, entry in entries.items() if entry.name}
     found = [
@@ -76,14 +76,14 @@ def taken(
     """Return the files that tracks would replace, other than their own.
 
     Args:
-        tracks: with their places.
-        entries: what became of tracks before, by their names.
-        folder: of the stems.
-        pattern: of their names.
-        kinds: name and extension of each stem of a track.
+        tracks: With their places.
+        entries: What became of tracks before, by their names.
+        folder: Of the stems.
+        pattern: Of their names.
+        kinds: Name and extension of each stem of a track.
 
     Raises:
-        ValueError: the pattern gives two stems of a track the same file.
+        ValueError: The pattern gives two stems of a track the same file.
     """
     owners = {file: entry.track for entry in entries.values() for file in entry.files.values()}
     begun = {name for name, entry in entries.items() if entry.state == "done" or entry.files}
@@ -104,7 +104,7 @@ def targets(pattern: str, values: Mapping[str, str], kinds: Sequence[tuple[str, 
     """Return the files of one track's stems, relative to their folder.
 
     Raises:
-        ValueError: the pattern gives two of them the same file.
+        ValueError: The pattern gives two of them the same file.
     """
     paths = [fill(pattern, {**values, "stem": stem, "ext": extension}) for stem, extension in kinds]
     if len({_alike(path) for path in paths}) < len(paths):

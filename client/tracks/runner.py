@@ -66,12 +66,12 @@ class Runner:
         """Do everything that is left, and return when it is done.
 
         Raises:
-            Stopped: it was stopped; jobs that were submitted go on.
-            AccessDenied: the key pair may not submit jobs.
-            OptionsRefused: the service refuses the options of all jobs.
-            ConnectionFailed: the service does not answer for a long time.
-            TransferFailed: the disk takes no more stems.
-            OSError: the manifest cannot be written.
+            Stopped: It was stopped; jobs that were submitted go on.
+            AccessDenied: The key pair may not submit jobs.
+            OptionsRefused: The service refuses the options of all jobs.
+            ConnectionFailed: The service does not answer for a long time.
+            TransferFailed: The disk takes no more stems.
+            OSError: The manifest cannot be written.
         """
         waiting = iter(self.todo())
         pending: set[Future[None]] = set()

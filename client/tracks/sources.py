@@ -57,12 +57,12 @@ def in_folder(folder: Path, *, without: Path) -> Iterator[Track]:
     """Yield the media files below a folder, in the order of their paths.
 
     Args:
-        folder: of the files; hidden ones are left out, and links to folders are not followed.
-        without: the folder of the output, which may be below.
+        folder: Of the files; hidden ones are left out, and links to folders are not followed.
+        without: The folder of the output, which may be below.
 
     Raises:
-        ValueError: it is the folder itself, whose stems would be the next run's sources.
-        OSError: a folder cannot be read.
+        ValueError: It is the folder itself, whose stems would be the next run's sources.
+        OSError: A folder cannot be read.
     """
     outputs = without.resolve()
     if outputs == folder.resolve():
@@ -115,13 +115,13 @@ def in_list(
     those that begin with ``#`` and name no file.
 
     Args:
-        lines: of the list.
-        base: folder that relative paths begin at.
-        bucket: that the jobs read from.
-        is_object: whether the bucket has an object of exactly this name.
+        lines: Of the list.
+        base: Folder that relative paths begin at.
+        bucket: That the jobs read from.
+        is_object: Whether the bucket has an object of exactly this name.
 
     Raises:
-        ValueError: a line names another bucket, or a folder.
+        ValueError: A line names another bucket, or a folder.
     """
     start = f"s3://{bucket}/"
     for line in lines:
@@ -146,7 +146,7 @@ def lines_of(content: bytes) -> list[str]:
     """Return the lines of a list, whatever the encoding of the names; NUL also separates them.
 
     Args:
-        content: such as that of a file, or what ``find -print0`` writes.
+        content: Such as that of a file, or what ``find -print0`` writes.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = content.decode("utf-16", "replace")

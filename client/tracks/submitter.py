@@ -26,7 +26,7 @@ class OptionsRefused(ClientError):
     """The service refuses what every job of the run asks for; no job was made with it.
 
     Attributes:
-        cause: what it answered.
+        cause: What it answered.
     """
 
     def __init__(self, cause: ApiError) -> None:
@@ -56,12 +56,12 @@ class Submitter:
         What the service refuses of this track alone is noted in the entry, whose state is ``failed`` then.
 
         Raises:
-            Stopped: the run is to end.
-            AccessDenied: the key pair may not submit jobs.
-            OptionsRefused: the service refuses the options of all jobs.
-            StoreRefused: the bucket does not exist, or refuses the keys.
-            ConnectionFailed: the service does not answer for a long time.
-            OSError: the manifest cannot be written.
+            Stopped: The run is to end.
+            AccessDenied: The key pair may not submit jobs.
+            OptionsRefused: The service refuses the options of all jobs.
+            StoreRefused: The bucket does not exist, or refuses the keys.
+            ConnectionFailed: The service does not answer for a long time.
+            OSError: The manifest cannot be written.
         """
         entry = self.manifest.entry(track.id)
         if entry.state not in {"sending", "sent"}:
@@ -137,7 +137,7 @@ class Submitter:
         """End the run if a submission was refused for what all of them ask for.
 
         Raises:
-            OptionsRefused: every other one would be refused too.
+            OptionsRefused: Every other one would be refused too.
         """
         if error.status >= 500:
             return

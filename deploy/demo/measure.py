@@ -20,11 +20,11 @@ def sdr_db(true: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -> flo
     """Return the signal-to-distortion ratio, dB: the energy of the true stem over that of the difference.
 
     Args:
-        true: samples of the true stem, (samples, channels).
-        found: samples of the separated stem, of the same shape.
+        true: Samples of the true stem, (samples, channels).
+        found: Samples of the separated stem, of the same shape.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: The shapes differ.
     """
     if true.shape != found.shape:
         raise ValueError(f"the stem has shape {found.shape}, not {true.shape}")

@@ -37,7 +37,7 @@ class Addresses:
         """Return the addresses of a ``stack.json``.
 
         Raises:
-            KeyError: it is of another release.
+            KeyError: It is of another release.
         """
         s3, flower = document["s3"], document["flower"]
         return cls(
@@ -87,7 +87,7 @@ class Addresses:
         """Return the content of ``stack.json``.
 
         Args:
-            pids: process ids by name.
+            pids: Process ids by name.
         """
         return {
             "api": self.api,

@@ -44,7 +44,7 @@ class Credentials:
         """Read credentials from a file (mode 0600); generate those that it lacks, and write them.
 
         Raises:
-            ValueError: the file was not written by this class.
+            ValueError: The file was not written by this class.
         """
         known: dict[str, str] = {}
         if path.exists():

@@ -19,7 +19,7 @@ class ProcessEnded(StackError):
     """A process of the stack ended without having been stopped.
 
     Attributes:
-        name: of the process.
+        name: Of the process.
     """
 
     def __init__(self, name: str, exit_code: int, log: Path) -> None:

@@ -35,13 +35,13 @@ class Home:
         """Create the folder and lock it for the lifetime of this process and its children.
 
         Args:
-            report: is called with messages about waiting and about an unclean stop of the previous stack.
+            report: Is called with messages about waiting and about an unclean stop of the previous stack.
 
         Returns:
             The file descriptor of the lock; children that inherit it keep the folder locked.
 
         Raises:
-            StackError: another stack holds the lock.
+            StackError: Another stack holds the lock.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
@@ -103,7 +103,7 @@ class Home:
         """Return the credentials of the stack; generate them at its first start.
 
         Raises:
-            ValueError: their file cannot be read.
+            ValueError: Their file cannot be read.
         """
         return Credentials.load_or_create(self.path / "credentials.json")
 
@@ -113,9 +113,9 @@ class Home:
         """Choose the ports of the last start where they are free, else the preferred ones, else others.
 
         Args:
-            preferred: name to port.
-            paired: names that also need the port at :data:`ports.GRPC_OFFSET` above.
-            reservation: all of them are added to it.
+            preferred: Name to port.
+            paired: Names that also need the port at :data:`ports.GRPC_OFFSET` above.
+            reservation: All of them are added to it.
         """
         remembered = self.path / "ports.json"
         wanted = dict(preferred)

@@ -100,13 +100,13 @@ def free_port(
     """Return a free port: the preferred one if it is free.
 
     Args:
-        preferred: tried first.
-        taken: ports that must not be used, although they may be free.
-        offset: if given, the port at this distance above must be free too.
-        reservation: the port, and that at the offset, are added to it.
+        preferred: Tried first.
+        taken: Ports that must not be used, although they may be free.
+        offset: If given, the port at this distance above must be free too.
+        reservation: The port, and that at the offset, are added to it.
 
     Raises:
-        OSError: no free port was found.
+        OSError: No free port was found.
     """
     reserved = set(taken)
     first = [preferred] if preferred else []
@@ -125,9 +125,9 @@ def choose(
     """Choose a free port for each name: the preferred one where it is free.
 
     Args:
-        preferred: name to preferred port; 0 for any.
-        paired: the names that also need the port at :data:`GRPC_OFFSET` above.
-        reservation: all chosen ports are added to it.
+        preferred: Name to preferred port; 0 for any.
+        paired: The names that also need the port at :data:`GRPC_OFFSET` above.
+        reservation: All chosen ports are added to it.
     """
     chosen: dict[str, int] = {}
     reserved: set[int] = set()

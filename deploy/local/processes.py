@@ -52,9 +52,9 @@ class Processes:
     """The running processes of one stack.
 
     Args:
-        environment: of every process.
-        log: from the name of a program to the file that its output is appended to.
-        pass_fds: file descriptors that every process inherits.
+        environment: Of every process.
+        log: From the name of a program to the file that its output is appended to.
+        pass_fds: File descriptors that every process inherits.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Processes:
         """Start programs without waiting for them.
 
         Raises:
-            OSError: a command cannot be executed.
+            OSError: A command cannot be executed.
         """
         for program in programs:
             self._processes[program.name] = _Process(program, self._popen(program))
@@ -99,11 +99,11 @@ class Processes:
         """Wait until a program is ready, for as long as it runs: a busy machine may need minutes.
 
         Args:
-            program: a program that was started.
-            report: is called with what is waited for, at the start and every :data:`REPORT_INTERVAL_S`.
+            program: A program that was started.
+            report: Is called with what is waited for, at the start and every :data:`REPORT_INTERVAL_S`.
 
         Raises:
-            ProcessEnded: a process of the stack, this or another one, has ended.
+            ProcessEnded: A process of the stack, this or another one, has ended.
         """
         report(f"Waiting for {program.name} ...")
         started = reported = time.monotonic()
@@ -130,7 +130,7 @@ class Processes:
             One description for each process that was restarted.
 
         Raises:
-            ProcessEnded: a process has ended once more after :data:`RESTARTS` restarts within
+            ProcessEnded: A process has ended once more after :data:`RESTARTS` restarts within
                 :data:`RESTART_WINDOW_S`.
         """
         restarted = []

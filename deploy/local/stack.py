@@ -37,12 +37,12 @@ class Stack:
     """One local stack; used as a context manager, it runs for the length of the block.
 
     Args:
-        home: folder of its data, logs, credentials and ``stack.json``.
-        report: is called with messages about progress, one line each.
-        tls: serve the API over https, with a certificate of the stack's own authority.
+        home: Folder of its data, logs, credentials and ``stack.json``.
+        report: Is called with messages about progress, one line each.
+        tls: Serve the API over https, with a certificate of the stack's own authority.
 
     Attributes:
-        addresses: of the running stack.
+        addresses: Of the running stack.
     """
 
     addresses: Addresses
@@ -78,7 +78,7 @@ class Stack:
         """Start everything and return when all of it is ready.
 
         Raises:
-            StackError: something cannot be started; the message names its log.
+            StackError: Something cannot be started; the message names its log.
         """
         try:
             lock = self.home.lock(self._report)
@@ -186,7 +186,7 @@ class Stack:
         """Restart the processes that have ended; call this about twice a second.
 
         Raises:
-            StackError: a process ends again and again, or cannot be restarted.
+            StackError: A process ends again and again, or cannot be restarted.
         """
         try:
             restarted = self._running().restart_ended()
@@ -205,7 +205,7 @@ class Stack:
         """Return a boto3 client of the stack's S3.
 
         Raises:
-            StackError: the stack is not running.
+            StackError: The stack is not running.
         """
         if self._s3 is None:
             raise StackError("the stack is not running")
@@ -215,7 +215,7 @@ class Stack:
         """Return a job's record, with its times in microseconds.
 
         Raises:
-            StackError: there is no such job.
+            StackError: There is no such job.
         """
         settings = Settings(redis_url=SecretStr(self.addresses.redis_url))
         job = open_store(settings).jobs.find(job_id)

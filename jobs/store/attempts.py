@@ -156,8 +156,8 @@ class RedisAttempts(AttemptRepository):
         """Send the wake-ups of a script that ended an attempt.
 
         Raises:
-            CancelAsked: the job is to be cancelled.
-            LeaseLost: the token is stale.
+            CancelAsked: The job is to be cancelled.
+            LeaseLost: The token is stale.
         """
         if answer[0] == "lost":
             raise LeaseLost

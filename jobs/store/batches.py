@@ -121,8 +121,8 @@ class RedisBatches(BatchRepository):
         """Raise what it means that the rows of a batch have no room.
 
         Raises:
-            BatchesFull: those of the tenant's other batches take it.
-            RequestRefused: the batch alone has too many.
+            BatchesFull: Those of the tenant's other batches take it.
+            RequestRefused: The batch alone has too many.
         """
         options = self._connection.options
         most = {

@@ -28,10 +28,10 @@ class Connection:
         """Use a client.
 
         Args:
-            client: decodes answers to ``str``.
-            options: limits and times.
-            notify: sends wake-ups; must not raise.
-            deliver: has callbacks delivered; must not raise.
+            client: Decodes answers to ``str``.
+            options: Limits and times.
+            notify: Sends wake-ups; must not raise.
+            deliver: Has callbacks delivered; must not raise.
             clock: µs since the epoch, instead of the server's clock; for tests.
         """
         self.client = client
@@ -49,8 +49,8 @@ class Connection:
         """Run one of the scripts in ``lua/`` and return its answer.
 
         Raises:
-            StoreUnavailable: the server cannot be reached, is full, or does not answer.
-            RecordTooNew: a record was written by a newer release.
+            StoreUnavailable: The server cannot be reached, is full, or does not answer.
+            RecordTooNew: A record was written by a newer release.
         """
         return self._scripts.run(script, self.options.key_prefix, self._clock() if self._clock else 0, *args)
 
@@ -58,14 +58,14 @@ class Connection:
         """Run one of the scripts several times in one round trip.
 
         Args:
-            script: its name.
-            calls: the arguments of each.
+            script: Its name.
+            calls: The arguments of each.
 
         Returns:
             The answer of each, or the error with which it ended, as :meth:`run` raises it.
 
         Raises:
-            StoreUnavailable: the server cannot be reached or does not answer.
+            StoreUnavailable: The server cannot be reached or does not answer.
         """
         first = (self.options.key_prefix, self._clock() if self._clock else 0)
         return self._scripts.run_each(script, [(*first, *args) for args in calls])
@@ -74,7 +74,7 @@ class Connection:
         """Call a reading method of the client.
 
         Raises:
-            StoreUnavailable: the server cannot be reached or does not answer.
+            StoreUnavailable: The server cannot be reached or does not answer.
         """
         try:
             return call(*args, **options)
@@ -85,8 +85,8 @@ class Connection:
         """Run a reading command whose answer a client takes for that of a change it made before.
 
         Raises:
-            StoreUnavailable: the server cannot be reached or does not answer.
-            NotConfirmed: what it has found may not survive what it should.
+            StoreUnavailable: The server cannot be reached or does not answer.
+            NotConfirmed: What it has found may not survive what it should.
         """
         return self._scripts.read_confirmed(*command)
 
@@ -94,7 +94,7 @@ class Connection:
         """Read the hashes ``<prefix>:<kind>:<id>`` in one round trip; an unknown id gives an empty one.
 
         Raises:
-            StoreUnavailable: the server cannot be reached or does not answer.
+            StoreUnavailable: The server cannot be reached or does not answer.
         """
         with self.client.pipeline(transaction=False) as pipe:
             for each in ids:

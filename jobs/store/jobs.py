@@ -157,7 +157,7 @@ class RedisJobs(JobRepository):
         """Send the wake-ups of the script and return its answer.
 
         Raises:
-            StemlineError: nothing was stored.
+            StemlineError: Nothing was stored.
         """
         if isinstance(answer, StemlineError):
             raise answer

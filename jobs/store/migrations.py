@@ -50,8 +50,8 @@ class Migrations:
         """Use a store.
 
         Args:
-            connection: of the store.
-            known: all migrations in order; those of this release if not given.
+            connection: Of the store.
+            known: All migrations in order; those of this release if not given.
         """
         self._connection = connection
         self._known = MIGRATIONS if known is None else known
@@ -60,7 +60,7 @@ class Migrations:
         """Return the migrations of a phase that are not applied yet, in order.
 
         Raises:
-            StoreUnavailable: the server cannot be reached.
+            StoreUnavailable: The server cannot be reached.
         """
         connection = self._connection
         applied = connection.read(connection.client.hkeys, connection.key("migrations"))
@@ -70,8 +70,8 @@ class Migrations:
         """Apply the pending migrations of a phase and return them.
 
         Raises:
-            PreMigrationsPending: the phase is ``post`` and migrations of the phase ``pre`` are pending.
-            StoreUnavailable: the server cannot be reached.
+            PreMigrationsPending: The phase is ``post`` and migrations of the phase ``pre`` are pending.
+            StoreUnavailable: The server cannot be reached.
         """
         if phase is Phase.POST and self.pending(Phase.PRE):
             raise PreMigrationsPending(" ".join((PreMigrationsPending.__doc__ or "").split()))

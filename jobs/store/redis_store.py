@@ -48,10 +48,10 @@ class RedisStore(Store):
         """Keep jobs on a server.
 
         Args:
-            client: decodes answers to ``str``.
-            options: limits and times.
-            notify: sends wake-ups; must not raise.
-            deliver: has callbacks delivered; must not raise.
+            client: Decodes answers to ``str``.
+            options: Limits and times.
+            notify: Sends wake-ups; must not raise.
+            deliver: Has callbacks delivered; must not raise.
             clock: µs since the epoch, instead of the server's clock; for tests.
         """
         self.client = client
@@ -88,9 +88,9 @@ class RedisStore(Store):
         """Return a store on the server at a URL; connects at the first call.
 
         Args:
-            url: of the server.
-            options: limits and times.
-            notify: sends wake-ups; must not raise.
+            url: Of the server.
+            options: Limits and times.
+            notify: Sends wake-ups; must not raise.
         """
         return cls(redis.Redis.from_url(url, **client_options()), options, notify=notify)
 

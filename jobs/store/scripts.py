@@ -88,9 +88,9 @@ class Scripts:
         """Use a client that decodes answers to ``str``.
 
         Args:
-            client: of the server.
-            confirmation: of the changes of :data:`CONFIRMED_SCRIPTS`, before their script returns.
-            marker: a key that is written with them; see :func:`run_confirmed`.
+            client: Of the server.
+            confirmation: Of the changes of :data:`CONFIRMED_SCRIPTS`, before their script returns.
+            marker: A key that is written with them; see :func:`run_confirmed`.
         """
         self._client = client
         self._confirmation = confirmation
@@ -101,9 +101,9 @@ class Scripts:
         """Run a script.
 
         Raises:
-            StoreUnavailable: the server cannot be reached, is full, or does not answer.
-            NotConfirmed: the change was made, but may not survive what it should.
-            RecordTooNew: a record was written by a newer release.
+            StoreUnavailable: The server cannot be reached, is full, or does not answer.
+            NotConfirmed: The change was made, but may not survive what it should.
+            RecordTooNew: A record was written by a newer release.
         """
         if self._is_confirmed(name):
             (answer,) = self.run_each(name, [args])
@@ -124,8 +124,8 @@ class Scripts:
         """Run a reading command; what it has found survives what answered changes survive.
 
         Raises:
-            StoreUnavailable: the server cannot be reached or does not answer.
-            NotConfirmed: what it has found may not survive what it should.
+            StoreUnavailable: The server cannot be reached or does not answer.
+            NotConfirmed: What it has found may not survive what it should.
         """
         try:
             if self._confirmation.durability is Durability.PROCESS:
@@ -144,8 +144,8 @@ class Scripts:
             For each list the answer, or the error with which it ended, as :meth:`run` raises it.
 
         Raises:
-            StoreUnavailable: the server cannot be reached, or does not answer.
-            NotConfirmed: changes were made, but may not survive what they should.
+            StoreUnavailable: The server cannot be reached, or does not answer.
+            NotConfirmed: Changes were made, but may not survive what they should.
         """
         commands = [("EVALSHA", self._sha(name), 0, *args) for args in calls]
         try:

@@ -32,11 +32,11 @@ def api(
     """Return the API's application.
 
     Args:
-        settings: hosts, credentials, limits.
-        store: the job store; by default that of the settings, with wake-ups sent through Celery.
-        files: credentials; by default those that the settings name.
+        settings: Hosts, credentials, limits.
+        store: The job store; by default that of the settings, with wake-ups sent through Celery.
+        files: Credentials; by default those that the settings name.
         clock: Unix seconds; signatures are checked against it.
-        metrics: counts requests; by default nobody reads them.
+        metrics: Counts requests; by default nobody reads them.
     """
     from stemline.api.app import create_app
     from stemline.api.bodies import BodyBudget

@@ -29,7 +29,7 @@ def http_session(client: Any) -> Any:
     other means, and botocore makes a session's proxies and authorities known nowhere else.
 
     Args:
-        client: any client of boto3.
+        client: Any client of boto3.
 
     Returns:
         An object whose ``send`` takes a prepared ``AWSRequest``.
@@ -44,7 +44,7 @@ def bound_answers(client: Any) -> None:
     waits for the next one. For dates and numbers that are none its parsers raise errors of all kinds.
 
     Args:
-        client: any client of boto3.
+        client: Any client of boto3.
     """
     endpoint = vars(client)["_endpoint"]
     endpoint.http_session = _BoundedSession(endpoint.http_session)
@@ -57,7 +57,7 @@ def read_available(body: Any, size: int) -> bytes:
     ``StreamingBody.read`` waits until so many bytes have arrived.
 
     Raises:
-        ReadTimeoutError, ResponseStreamingError: the connection broke or is silent.
+        ReadTimeoutError, ResponseStreamingError: The connection broke or is silent.
     """
     raw = vars(body)["_raw_stream"]
     try:
@@ -126,7 +126,7 @@ class _BoundedResponse(AWSResponse):  # type: ignore[misc]  # botocore ships no 
         """The body.
 
         Raises:
-            HTTPClientError: it is too large, too slow or has too many parts, or the connection broke.
+            HTTPClientError: It is too large, too slow or has too many parts, or the connection broke.
         """
         if self._content is None:
             self._content = self._read()

@@ -29,7 +29,7 @@ def write_shutdown_lines(write: Callable[[str], None]) -> None:
     may take no lock (celery/celery#9222). So it would appear as plain text between JSON log lines.
 
     Args:
-        write: writes one line without taking a lock.
+        write: Writes one line without taking a lock.
     """
     from celery.apps import worker  # noqa: PLC0415 - only worker processes load it
 

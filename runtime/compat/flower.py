@@ -24,10 +24,10 @@ def serve(celery: Celery, *, address: str, port: int, read_only: bool) -> None:
     """Serve until TERM or Ctrl-C, by the steps of ``flower.command``; see also mher/flower#647.
 
     Args:
-        celery: the application whose broker is watched.
-        address: to listen on.
-        port: to listen on.
-        read_only: refuse what changes workers or tasks.
+        celery: The application whose broker is watched.
+        address: To listen on.
+        port: To listen on.
+        read_only: Refuse what changes workers or tasks.
     """
     options.address = address
     options.port = port
@@ -79,7 +79,7 @@ def _ask_all_sentinels(broker_url: str) -> None:
     Flower asks only the first Sentinel of the URL, and then reads database 0.
 
     Args:
-        broker_url: as Kombu takes it: the URLs of all Sentinels, joined by semicolons.
+        broker_url: As Kombu takes it: the URLs of all Sentinels, joined by semicolons.
     """
     urls = [urlsplit(url) for url in broker_url.split(";")]
 

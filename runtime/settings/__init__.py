@@ -64,12 +64,12 @@ class Settings(BaseModel):
         """Read the settings.
 
         Args:
-            values: settings by the name of their variable in lower case without prefix, such as
+            values: Settings by the name of their variable in lower case without prefix, such as
                 ``redis_url``; they take precedence over the environment.
 
         Raises:
-            pydantic.ValidationError: a value is not valid, or a ``STEMLINE_`` variable is unknown.
-            pydantic_settings.SettingsError: a variable is not valid JSON.
+            pydantic.ValidationError: A value is not valid, or a ``STEMLINE_`` variable is unknown.
+            pydantic_settings.SettingsError: A variable is not valid JSON.
         """
         groups = groups_by_name()
         read = read_variables(tuple(groups.values()), values)
@@ -86,7 +86,7 @@ class Settings(BaseModel):
         """Return a copy with some settings changed.
 
         Args:
-            values: as for the constructor.
+            values: As for the constructor.
         """
         return type(self)(**{**self.by_variable(), **values})
 

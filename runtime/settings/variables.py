@@ -54,8 +54,8 @@ def read_variables(groups: Sequence[type[Group]], values: Mapping[str, Any]) -> 
     """Read and check all settings.
 
     Args:
-        groups: the groups whose settings are read.
-        values: settings by variable name that take precedence over the environment.
+        groups: The groups whose settings are read.
+        values: Settings by variable name that take precedence over the environment.
 
     Returns:
         Every setting by variable name.

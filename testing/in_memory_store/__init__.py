@@ -46,9 +46,9 @@ class InMemoryStore(Store):
         """Begin with an empty store.
 
         Args:
-            options: limits and times.
-            notify: called with wake-ups.
-            deliver: called with the ids of callbacks that are sent now.
+            options: Limits and times.
+            notify: Called with wake-ups.
+            deliver: Called with the ids of callbacks that are sent now.
             clock: µs since the epoch, such as a :class:`stemline.testing.FixedClock`.
         """
         contents = Contents(options or StoreOptions(), notify, clock, deliver)

@@ -176,8 +176,8 @@ class InMemoryBatches(BatchRepository):
         """Check that a tenant may hold some more rows.
 
         Raises:
-            BatchesFull: its batches would hold too many rows or bytes.
-            RequestRefused: the batch alone would.
+            BatchesFull: Its batches would hold too many rows or bytes.
+            RequestRefused: The batch alone would.
         """
         contents = self._contents
         options, known = contents.options, contents.batch_rows

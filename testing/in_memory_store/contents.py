@@ -69,7 +69,7 @@ class Contents(BatchChanges):
         """Return a job whose current attempt has this token.
 
         Raises:
-            LeaseLost: the token is stale.
+            LeaseLost: The token is stale.
         """
         job = self.jobs.get(job_id)
         if job is None or job.state is not State.RUNNING or job.token != token:

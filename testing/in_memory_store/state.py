@@ -182,7 +182,7 @@ class StoredData:
         """Open the service for a tenant; a new one gets its default queue.
 
         Raises:
-            BindedBucketNumLimit: the region has as many buckets as it may.
+            BindedBucketNumLimit: The region has as many buckets as it may.
         """
         if tenant not in self.homes:
             if sum(known.region == tenant.region for known in self.homes) >= self.options.buckets_per_region:
@@ -204,7 +204,7 @@ class StoredData:
         """Check that a credential may take some more jobs today.
 
         Raises:
-            BudgetSpent: it may not.
+            BudgetSpent: It may not.
         """
         spent: Counter[str] = Counter()
         for (_, name, day), sums in self.usage.items():

@@ -129,7 +129,7 @@ class Submissions:
         """Return the answer to an idempotency key.
 
         Raises:
-            IdempotencyConflict: the key was used with another body.
+            IdempotencyConflict: The key was used with another body.
         """
         before = self._contents.idempotency.get((tenant, idempotency.key))
         if before is None or before.expires_at <= self._contents.clock():
@@ -142,7 +142,7 @@ class Submissions:
         """Return new jobs; without those whose origin is retried already, if so asked.
 
         Raises:
-            RowRetried: one of these retries a row of a batch.
+            RowRetried: One of these retries a row of a batch.
         """
         kept: dict[str, JobSpec] = {}
         retries = {job.id: job.retried_by for job in self._contents.jobs.values() if job.retried_by}
@@ -161,9 +161,9 @@ class Submissions:
         """Check that the queues exist and have room.
 
         Raises:
-            QueueNotFound: the tenant has no such queue.
-            QueueFull: a queue would hold more waiting jobs than it may.
-            BucketFull: the bucket's jobs that have not ended have reached their limit of memory.
+            QueueNotFound: The tenant has no such queue.
+            QueueFull: A queue would hold more waiting jobs than it may.
+            BucketFull: The bucket's jobs that have not ended have reached their limit of memory.
         """
         contents = self._contents
         if specs and not contents.may_take_more(tenant):

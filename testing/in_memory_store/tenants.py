@@ -203,7 +203,7 @@ class InMemoryTemplates(TemplateRepository):
         """Check that a name is free.
 
         Raises:
-            TemplateNameDuplicate: the tenant has a template of this name.
+            TemplateNameDuplicate: The tenant has a template of this name.
         """
         if any(template.name == name for template in self._of(tenant)):
             raise TemplateNameDuplicate

@@ -39,11 +39,11 @@ class Client:
         """Prepare to submit.
 
         Args:
-            service: what is asked.
-            ledger: keeps what is answered.
-            callback_url: of the receiver.
-            seed: of the choices.
-            varied: whether there are also batches, near deadlines, and jobs with the source of another one.
+            service: What is asked.
+            ledger: Keeps what is answered.
+            callback_url: Of the receiver.
+            seed: Of the choices.
+            varied: Whether there are also batches, near deadlines, and jobs with the source of another one.
         """
         self._varied = varied
         self._service = service
@@ -85,9 +85,9 @@ class Client:
         """Submit one job, of a random kind unless given; return its id if it was accepted.
 
         Args:
-            seconds: how long it is separated.
-            poison: whether it kills its engine.
-            source: nonce of an earlier job with the same source.
+            seconds: How long it is separated.
+            poison: Whether it kills its engine.
+            source: Nonce of an earlier job with the same source.
         """
         nonce, deadline = self._nonce(), ""
         if seconds is None and poison is None:

@@ -40,11 +40,11 @@ class Service:
         """Describe the service; nothing is started yet.
 
         Args:
-            folder: for all its files.
-            workers: number of separation workers.
-            faulty_s3: whether a proxy that can inject faults stands before S3.
-            rights: the rules of a user of Valkey that all processes log in as; everything by default.
-            settings: by the names of their variables.
+            folder: For all its files.
+            workers: Number of separation workers.
+            faulty_s3: Whether a proxy that can inject faults stands before S3.
+            rights: The rules of a user of Valkey that all processes log in as; everything by default.
+            settings: By the names of their variables.
         """
         self.folder = folder
         # As deployments have it: with `everysec` a kill during a sync loses what was answered meanwhile.

@@ -58,9 +58,9 @@ class Folder:
         """Write the tracks.
 
         Args:
-            service: that separates them.
-            place: folder of everything.
-            count: of the tracks.
+            service: That separates them.
+            place: Folder of everything.
+            count: Of the tracks.
         """
         self.service = service
         self.sources, self.stems, self._log = place / "tracks", place / "stems", place / "submit.log"
@@ -122,8 +122,8 @@ def run(folder: Folder, count: int, kills: list[str]) -> Outcome:
     """Separate all tracks; the kills are spread over the time that it takes.
 
     Args:
-        folder: of the tracks.
-        count: of the tracks.
+        folder: Of the tracks.
+        count: Of the tracks.
         kills: ``client`` or the name of a part of the service, in their order.
     """
     outcome, service = Outcome(count), folder.service

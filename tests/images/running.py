@@ -20,10 +20,10 @@ def command_in(image: Image, folders: Path, variables: Mapping[str, str], words:
     """Return the command line that runs `words` in the image.
 
     Args:
-        image: a mounted image.
-        folders: holds the writable folders; another program with the same ones sees the same files.
-        variables: besides those of the image.
-        words: program and arguments.
+        image: A mounted image.
+        folders: Holds the writable folders; another program with the same ones sees the same files.
+        variables: Besides those of the image.
+        words: Program and arguments.
     """
     root = shlex.quote(str(image.root))
     steps = ["set -e", f"mount --bind {root} {root}", f"mount -t proc proc {root}/proc"]
@@ -64,7 +64,7 @@ class Service:
         """Whether the health check of the image, or another one, succeeds.
 
         Raises:
-            SystemExit: the service has ended.
+            SystemExit: The service has ended.
         """
         if self._process.poll() is not None:
             raise SystemExit(f"{self.log} ended with {self._process.returncode}:\n{self.tail()}")

@@ -41,7 +41,7 @@ def elements(authorized: bytes) -> list[Element]:
     """Return the elements.
 
     Args:
-        authorized: header lines that let a ``POST /jobs`` with a chunked body pass.
+        authorized: Header lines that let a ``POST /jobs`` with a chunked body pass.
     """
     chunked = _CHUNKED.replace(_HOST, b"") + authorized
     length = b"POST /jobs HTTP/1.1\r\n" + authorized

@@ -55,11 +55,11 @@ class Stream:
         """Connect from an address of this machine.
 
         Args:
-            port: of the server.
-            source: address of the client.
-            tls: whether to finish a TLS handshake.
-            small: whether to announce a small window.
-            tickets: whether to take tickets, as all clients do.
+            port: Of the server.
+            source: Address of the client.
+            tls: Whether to finish a TLS handshake.
+            small: Whether to announce a small window.
+            tickets: Whether to take tickets, as all clients do.
         """
         connecting = socket.socket()
         try:

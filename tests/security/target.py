@@ -165,10 +165,10 @@ def running(folder: Path, *, tls: bool = False, files: int | None = None, **chan
     """A service to attack.
 
     Args:
-        folder: for the store, the log and the certificate.
-        tls: whether it speaks TLS.
-        files: descriptors that its process may open; as many as the system allows if not given.
-        changes: settings.
+        folder: For the store, the log and the certificate.
+        tls: Whether it speaks TLS.
+        files: Descriptors that its process may open; as many as the system allows if not given.
+        changes: Settings.
     """
     settings: dict[str, Any] = {**DEADLINES, "queue_max_size": 1_000_000, **changes}
     if tls:

@@ -99,9 +99,7 @@ def _mistakes(starts: int, max_steps: int, end: float, name: str, processes: int
     """Find each mistake, as long as there is time; return whether one was not found."""
     missed = False
     with ProcessPoolExecutor(processes, get_context("fork")) as pool:
-        asked = [
-            pool.submit(_found, number, starts, max_steps, end, name) for number in range(len(MISTAKES))
-        ]
+        asked = [pool.submit(_found, number, starts, max_steps, end, name) for number in range(len(MISTAKES))]
         for done in as_completed(asked):
             print(done.result(), flush=True)
             missed |= done.result().endswith(_MISSED)

@@ -39,10 +39,10 @@ class KeptRuns:
         """Add runs that broke no promise.
 
         Args:
-            seed: of the first; later ones count on.
-            runs: how many.
-            steps: of all together.
-            cpu_s: processor time, s, without that of a real Valkey.
+            seed: Of the first; later ones count on.
+            runs: How many.
+            steps: Of all together.
+            cpu_s: Processor time, s, without that of a real Valkey.
         """
         if not self._name:
             return

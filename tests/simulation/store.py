@@ -126,7 +126,7 @@ class StoreServer:
         """Let the replica take over with what was confirmed, and some of what follows.
 
         Args:
-            kept: changes after the confirmed ones that it has.
+            kept: Changes after the confirmed ones that it has.
         """
         self.scheduler.now += 0.001  # a failover takes some time
         self.changes += 1

@@ -14,9 +14,9 @@ def make_certificate(folder: Path, name: str, subject_alt_name: str) -> Path:
     """Make ``<name>.crt`` with the key ``<name>.key`` beside it.
 
     Args:
-        folder: for both files.
-        name: of the files, and the common name.
-        subject_alt_name: such as ``IP:127.0.0.1,DNS:localhost``.
+        folder: For both files.
+        name: Of the files, and the common name.
+        subject_alt_name: Such as ``IP:127.0.0.1,DNS:localhost``.
     """
     if shutil.which("openssl") is None:
         missing("openssl")

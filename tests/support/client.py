@@ -11,8 +11,8 @@ def target(port: int, *, s3: S3 | None = None) -> Target:
     """Return the target of an API server with the settings of ``api_settings``.
 
     Args:
-        port: of the server.
-        s3: the bucket of the requests; without it they are for one that the client cannot reach.
+        port: Of the server.
+        s3: The bucket of the requests; without it they are for one that the client cannot reach.
     """
     bucket = BUCKET if s3 is None else s3.bucket
     return Target(

@@ -21,9 +21,9 @@ class Worker:
     """What it does with the jobs that it claims.
 
     Attributes:
-        fails: sources whose jobs end as Failed, once each.
-        holds: while set, a job that was claimed goes on running.
-        sources: of all jobs that were run, in their order.
+        fails: Sources whose jobs end as Failed, once each.
+        holds: While set, a job that was claimed goes on running.
+        sources: Of all jobs that were run, in their order.
     """
 
     store: Store

@@ -72,9 +72,9 @@ def running_service(folder: Path, server: RespProxy | str, **variables: str) -> 
     """Run API, separation worker, callback worker, Celery beat and Flower while the block runs.
 
     Args:
-        folder: for their logs.
-        server: of store and broker: its URL, or a proxy before it.
-        variables: further ones of their environment.
+        folder: For their logs.
+        server: Of store and broker: its URL, or a proxy before it.
+        variables: Further ones of their environment.
     """
     port, metrics, flower = free_port(), free_port(), free_port()
     with ExitStack() as stack:

@@ -21,8 +21,8 @@ class SharedServices:
         """Return a running service.
 
         Args:
-            name: of the service.
-            start: starts it, if it is not running.
+            name: Of the service.
+            start: Starts it, if it is not running.
         """
         if name not in self._running:
             self._running[name] = self._stack.enter_context(start())

@@ -19,7 +19,7 @@ class SmallDisk:
     """An empty tmpfs, which ends with the process that mounted it.
 
     Attributes:
-        path: of its folder, as every process of this user can use it.
+        path: Of its folder, as every process of this user can use it.
     """
 
     def __init__(self, path: Path) -> None:

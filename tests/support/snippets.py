@@ -81,7 +81,7 @@ def run_by(test: str, page: str = "") -> list[str]:
 
     Args:
         test: ``module::name``.
-        page: only those of this page.
+        page: Only those of this page.
     """
     found = [block.code for block in all_blocks() if block.test == test and page in {"", block.page}]
     assert found, f"no block is marked with run: {test}"

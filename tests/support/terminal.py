@@ -25,7 +25,7 @@ class Terminal:
     """A command of `stemline` on a terminal; it is killed when the block ends.
 
     Attributes:
-        text: what was shown so far, without colours and movements of the cursor.
+        text: What was shown so far, without colours and movements of the cursor.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Terminal:
         """Start the command.
 
         Args:
-            words: its arguments.
-            environment: variables besides those of this process.
-            columns: width of the terminal.
-            folder: in which it runs.
+            words: Its arguments.
+            environment: Variables besides those of this process.
+            columns: Width of the terminal.
+            folder: In which it runs.
         """
         self.text = ""
         self._raw = b""
@@ -70,7 +70,7 @@ class Terminal:
         """Wait until something is shown, and return it.
 
         Raises:
-            AssertionError: it is not shown in time, or the command ends before.
+            AssertionError: It is not shown in time, or the command ends before.
         """
         deadline = time.monotonic() + timeout_s
         while not (found := re.search(pattern, self.text)):

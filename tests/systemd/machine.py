@@ -36,7 +36,7 @@ def leave_the_network() -> int:
     """Move this process into a network of its own, of loopback alone, and return a descriptor of the former.
 
     Raises:
-        OSError: the kernel refuses.
+        OSError: The kernel refuses.
     """
     former = os.open("/proc/self/ns/net", os.O_RDONLY)
     libc = ctypes.CDLL(None, use_errno=True)
@@ -77,9 +77,9 @@ class Machine:
         """Prepare its folders.
 
         Args:
-            folder: for its changes.
-            base: the root folder below its changes.
-            network: a descriptor of the network that commands use which install something.
+            folder: For its changes.
+            base: The root folder below its changes.
+            network: A descriptor of the network that commands use which install something.
         """
         self._folder, self._network = folder, network
         self._group = f"stemline-{uuid.uuid4().hex[:12]}"
@@ -181,12 +181,12 @@ class Machine:
         """Run a shell script there, as root, and return its output.
 
         Args:
-            script: its commands.
-            installs: whether they reach the network that this process left, to install packages.
-            check: whether a failure is an error.
+            script: Its commands.
+            installs: Whether they reach the network that this process left, to install packages.
+            check: Whether a failure is an error.
 
         Raises:
-            SystemExit: it failed.
+            SystemExit: It failed.
         """
         enter = ["nsenter", "--target", str(self._first()), "--mount", "--pid", "--cgroup", "--uts", "--ipc"]
         variables = ["HOME=/root", "LANG=C.UTF-8", _PATH]

@@ -17,8 +17,8 @@ class Archive(ThreadingHTTPServer):
     """Serves one file with ranges.
 
     Attributes:
-        slow: while it is set, a chunk is sent every 0.2 s, from the middle of the file on.
-        offsets: where each answer began.
+        slow: While it is set, a chunk is sent every 0.2 s, from the middle of the file on.
+        offsets: Where each answer began.
     """
 
     daemon_threads = True

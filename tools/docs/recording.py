@@ -77,7 +77,7 @@ def run(
     """Run a shell command in a terminal and yield what it prints, beginning with the command itself.
 
     Raises:
-        RuntimeError: it fails or takes too long.
+        RuntimeError: It fails or takes too long.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -265,7 +265,7 @@ def main(target: Path) -> None:
     """Record the session and write the animation.
 
     Args:
-        target: file of the animation.
+        target: File of the animation.
     """
     with checkout() as folder:
         outputs = list(session(folder))

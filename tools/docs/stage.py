@@ -68,7 +68,7 @@ def adapt(text: str, page: Path) -> str:
 
     Args:
         text: Markdown.
-        page: its file in the repository.
+        page: Its file in the repository.
     """
     place = place_of(page)
     assert place is not None, page  # noqa: S101 - only staged pages are adapted

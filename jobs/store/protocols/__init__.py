@@ -55,7 +55,7 @@ class Statistics(Protocol):
         """Return the current numbers.
 
         Args:
-            max_queues: how many queues are described one by one; the totals contain all.
+            max_queues: How many queues are described one by one; the totals contain all.
         """
         ...
 

@@ -22,9 +22,9 @@ class AttemptRepository(Protocol):
         The highest level goes first, then the queue that was served longest ago, then the oldest job.
 
         Args:
-            worker: who claims.
-            levels: that it takes.
-            serves: models and modes that it can do; see ``JobSpec.wants``.
+            worker: Who claims.
+            levels: That it takes.
+            serves: Models and modes that it can do; see ``JobSpec.wants``.
         """
         ...
 
@@ -41,18 +41,18 @@ class AttemptRepository(Protocol):
         """Extend the lease and record the progress.
 
         Args:
-            job_id: the claimed job.
-            token: fencing token of the claim.
+            job_id: The claimed job.
+            token: Fencing token of the claim.
             progress: 0 to 100.
-            device: what the separation runs on; empty to keep the recorded value.
-            stage: what the worker does.
-            remaining_s: in how many seconds it expects the end; ``None`` to keep what it expected.
+            device: What the separation runs on; empty to keep the recorded value.
+            stage: What the worker does.
+            remaining_s: In how many seconds it expects the end; ``None`` to keep what it expected.
 
         Returns:
             Whether the job is to be cancelled.
 
         Raises:
-            LeaseLost: the token is stale.
+            LeaseLost: The token is stale.
         """
         ...
 
@@ -60,7 +60,7 @@ class AttemptRepository(Protocol):
         """Record the attempt's uploads, so that the process that ends the attempt can remove them.
 
         Raises:
-            LeaseLost: the token is stale.
+            LeaseLost: The token is stale.
         """
         ...
 
@@ -71,14 +71,14 @@ class AttemptRepository(Protocol):
         has ended. If there is none, equal jobs wait for this one from now on.
 
         Args:
-            job_id: the claimed job.
-            token: its fencing token.
-            digest: of its source and of all that decides its stems.
-            without: id of a job whose stems cannot be used.
+            job_id: The claimed job.
+            token: Its fencing token.
+            digest: Of its source and of all that decides its stems.
+            without: Id of a job whose stems cannot be used.
 
         Raises:
-            CancelAsked: the job is to be cancelled.
-            LeaseLost: the token is stale.
+            CancelAsked: The job is to be cancelled.
+            LeaseLost: The token is stale.
         """
         ...
 
@@ -90,14 +90,14 @@ class AttemptRepository(Protocol):
         Repeating the call of the same attempt does nothing.
 
         Args:
-            job: the claimed job.
-            result: its stems.
-            waveforms: of source and stems.
-            digest: under which equal jobs find it; empty if they may not use its stems.
+            job: The claimed job.
+            result: Its stems.
+            waveforms: Of source and stems.
+            digest: Under which equal jobs find it; empty if they may not use its stems.
 
         Raises:
-            CancelAsked: the job is to be cancelled; remove its uploads and confirm the cancel instead.
-            LeaseLost: the token is stale.
+            CancelAsked: The job is to be cancelled; remove its uploads and confirm the cancel instead.
+            LeaseLost: The token is stale.
         """
         ...
 
@@ -107,13 +107,13 @@ class AttemptRepository(Protocol):
         Repeating the call of the same attempt does nothing.
 
         Args:
-            job: the claimed job.
-            code: of the failure, on the wire.
-            message: for people.
-            leftovers: uploads that could not be removed from their bucket; a later sweep removes them.
+            job: The claimed job.
+            code: Of the failure, on the wire.
+            message: For people.
+            leftovers: Uploads that could not be removed from their bucket; a later sweep removes them.
 
         Raises:
-            LeaseLost: the token is stale.
+            LeaseLost: The token is stale.
         """
         ...
 
@@ -121,7 +121,7 @@ class AttemptRepository(Protocol):
         """End a job as ``Cancel``, after its uploads have been removed, or else recorded as for ``fail``.
 
         Raises:
-            LeaseLost: the token is stale.
+            LeaseLost: The token is stale.
         """
         ...
 
@@ -137,15 +137,15 @@ class AttemptRepository(Protocol):
         """Return a running job to its place in the queue.
 
         Args:
-            job: the claimed job.
-            delay_s: how long it may not be claimed, s.
-            counts: whether the attempt counts towards the maximum.
-            reason: why the job waits, which its record shows until it is claimed again.
-            leftovers: as for ``fail``.
+            job: The claimed job.
+            delay_s: How long it may not be claimed, s.
+            counts: Whether the attempt counts towards the maximum.
+            reason: Why the job waits, which its record shows until it is claimed again.
+            leftovers: As for ``fail``.
 
         Raises:
-            CancelAsked: the job is to be cancelled; confirm that instead.
-            LeaseLost: the token is stale.
+            CancelAsked: The job is to be cancelled; confirm that instead.
+            LeaseLost: The token is stale.
         """
         ...
 

@@ -22,17 +22,17 @@ class BatchRepository(Protocol):
         """Begin to receive the rows of a batch; what an upload before left unfinished is dropped.
 
         Args:
-            batch_id: its id.
-            name: for people.
-            spec: what its jobs have in common; its ``tenant`` is that of the batch.
-            target: where its end is announced.
-            upload: names this upload; a later one with another name takes its place.
+            batch_id: Its id.
+            name: For people.
+            spec: What its jobs have in common; its ``tenant`` is that of the batch.
+            target: Where its end is announced.
+            upload: Names this upload; a later one with another name takes its place.
 
         Returns:
             SHA-256 of its body if the batch is complete already, else ``None``.
 
         Raises:
-            BatchesFull: as many batches of the tenant as may have rows that are not jobs yet.
+            BatchesFull: As many batches of the tenant as may have rows that are not jobs yet.
         """
         ...
 
@@ -40,15 +40,15 @@ class BatchRepository(Protocol):
         """Add rows; repeating the call of the same rows does nothing.
 
         Args:
-            batch_id: the batch.
-            upload: the upload.
-            first: how many rows there are before these.
-            rows: the rows.
+            batch_id: The batch.
+            upload: The upload.
+            first: How many rows there are before these.
+            rows: The rows.
 
         Raises:
-            UploadSuperseded: another upload has begun.
-            BatchesFull: the tenant's batches would hold more rows or bytes than they may.
-            RequestRefused: the batch alone would.
+            UploadSuperseded: Another upload has begun.
+            BatchesFull: The tenant's batches would hold more rows or bytes than they may.
+            RequestRefused: The batch alone would.
         """
         ...
 
@@ -70,15 +70,15 @@ class BatchRepository(Protocol):
         Rows that are cancelled before they are jobs are taken from the count again.
 
         Args:
-            batch_id: the batch.
-            upload: the upload.
-            body_sha256: of what was sent, hexadecimal.
+            batch_id: The batch.
+            upload: The upload.
+            body_sha256: Of what was sent, hexadecimal.
             credential: SecretId of the submitter.
-            budget: what it may take on one day.
+            budget: What it may take on one day.
 
         Raises:
-            UploadSuperseded: another upload has begun.
-            BudgetSpent: the budget has no room for all rows.
+            UploadSuperseded: Another upload has begun.
+            BudgetSpent: The budget has no room for all rows.
         """
         ...
 
@@ -98,8 +98,8 @@ class BatchRepository(Protocol):
         """Let no further job of a batch start.
 
         Raises:
-            NoSuchBatch: the tenant has no such batch.
-            IllegalTransition: it is over.
+            NoSuchBatch: The tenant has no such batch.
+            IllegalTransition: It is over.
         """
         ...
 
@@ -107,8 +107,8 @@ class BatchRepository(Protocol):
         """Let a paused batch go on; its jobs have their old places.
 
         Raises:
-            NoSuchBatch: the tenant has no such batch.
-            IllegalTransition: it is over.
+            NoSuchBatch: The tenant has no such batch.
+            IllegalTransition: It is over.
         """
         ...
 
@@ -116,8 +116,8 @@ class BatchRepository(Protocol):
         """Cancel the rows that are not jobs yet; the jobs are cancelled as others are.
 
         Raises:
-            NoSuchBatch: the tenant has no such batch.
-            IllegalTransition: it is over.
+            NoSuchBatch: The tenant has no such batch.
+            IllegalTransition: It is over.
         """
         ...
 
@@ -129,9 +129,9 @@ class BatchRepository(Protocol):
         """Return the next rows that may become jobs, and the number of the first.
 
         Args:
-            batch_id: the batch.
-            most: rows to return.
-            max_waiting: waiting jobs that the batch may have with these.
+            batch_id: The batch.
+            most: Rows to return.
+            max_waiting: Waiting jobs that the batch may have with these.
         """
         ...
 

@@ -40,14 +40,14 @@ class Outbox(Protocol):
         """Record the outcome of an attempt. A callback that has been delivered does not change any more.
 
         Args:
-            delivery: id of the callback.
-            attempt: the attempt; ``None`` if it was postponed.
-            next_due: when the next attempt is due, µs since the epoch; ``None`` for never.
+            delivery: Id of the callback.
+            attempt: The attempt; ``None`` if it was postponed.
+            next_due: When the next attempt is due, µs since the epoch; ``None`` for never.
             status: ``pending``, ``delivered`` or ``dead``.
-            by_hand: whether it was sent by hand while its schedule went on. Such an attempt does not count,
+            by_hand: Whether it was sent by hand while its schedule went on. Such an attempt does not count,
                 and while the callback stays ``pending`` the next one is due when the schedule said before.
             created: ``created`` of the callback that was sent. If the batch that it announces has ended once
-                more since, nothing is recorded: that end is still to be announced.
+                more since, nothing is recorded: That end is still to be announced.
         """
         ...
 
@@ -71,11 +71,11 @@ class Outbox(Protocol):
         """Return dead letters, the latest first.
 
         Args:
-            tenant: only those of this tenant.
-            host: only those to this host.
-            since: only those given up at or after this time, µs since the epoch.
-            page: counted from 1.
-            size: callbacks on a page.
+            tenant: Only those of this tenant.
+            host: Only those to this host.
+            since: Only those given up at or after this time, µs since the epoch.
+            page: Counted from 1.
+            size: Callbacks on a page.
         """
         ...
 
@@ -103,7 +103,7 @@ class Outbox(Protocol):
         """Start the schedule of a tenant's dead letters anew, of all of them or of none.
 
         Raises:
-            IllegalTransition: one of them is no dead letter.
+            IllegalTransition: One of them is no dead letter.
         """
         ...
 
@@ -121,10 +121,10 @@ class HostSlots(Protocol):
         """Take one of a host's slots, or join its waiting list.
 
         Args:
-            host: host and port, or another name of what shares the limit.
-            delivery: id of the callback.
-            limit: how many deliveries may go to the host at once.
-            ttl_s: after this time a dead worker's slot is free again, s; longer than any delivery.
+            host: Host and port, or another name of what shares the limit.
+            delivery: Id of the callback.
+            limit: How many deliveries may go to the host at once.
+            ttl_s: After this time a dead worker's slot is free again, s; longer than any delivery.
         """
         ...
 

@@ -39,20 +39,20 @@ class JobRepository(Protocol):
         """Store jobs of one tenant and one submitter, all or none, and notify workers.
 
         Args:
-            specs: the jobs; an empty ``queue_id`` stands for the tenant's default queue.
-            idempotency: with a key used before, return the jobs of the first request and store nothing.
-            new_queue: limits of the queue of a new tenant; by default those of the store's options.
-            budget: what the submitter may take on one day.
+            specs: The jobs; an empty ``queue_id`` stands for the tenant's default queue.
+            idempotency: With a key used before, return the jobs of the first request and store nothing.
+            new_queue: Limits of the queue of a new tenant; by default those of the store's options.
+            budget: What the submitter may take on one day.
 
         Raises:
-            AsrBucketUnBinded: the service is not open for the bucket.
-            BindedBucketNumLimit: it would be opened, but the region has as many buckets as it may.
-            QueueNotFound: a job names an unknown queue.
-            QueueFull: a queue would hold more waiting jobs than it may.
-            BucketFull: the bucket's jobs that have not ended have reached their limit of memory.
-            IdempotencyConflict: the key was used with another body.
-            RowRetried: a job retries a row of a batch that another job retries already.
-            BudgetSpent: the budget has no room for them.
+            AsrBucketUnBinded: The service is not open for the bucket.
+            BindedBucketNumLimit: It would be opened, but the region has as many buckets as it may.
+            QueueNotFound: A job names an unknown queue.
+            QueueFull: A queue would hold more waiting jobs than it may.
+            BucketFull: The bucket's jobs that have not ended have reached their limit of memory.
+            IdempotencyConflict: The key was used with another body.
+            RowRetried: A job retries a row of a batch that another job retries already.
+            BudgetSpent: The budget has no room for them.
         """
         ...
 
@@ -68,8 +68,8 @@ class JobRepository(Protocol):
         """Return the jobs of the first request with a key; ``None`` if there was none.
 
         Raises:
-            IdempotencyConflict: the key was used with another body.
-            NotConfirmed: they may not survive what an answered submission survives.
+            IdempotencyConflict: The key was used with another body.
+            NotConfirmed: They may not survive what an answered submission survives.
         """
         ...
 
@@ -84,23 +84,23 @@ class JobRepository(Protocol):
         """Store up to some hundred jobs of one tenant and one submitter, all or none, and notify workers.
 
         Args:
-            specs: the jobs.
-            ids: their ids; a job whose id is stored already is left out, so the call may be repeated. By
+            specs: The jobs.
+            ids: Their ids; a job whose id is stored already is left out, so the call may be repeated. By
                 default new ones.
-            unretried: whether jobs are left out whose origin is retried already.
-            budget: what the submitter may take on one day.
+            unretried: Whether jobs are left out whose origin is retried already.
+            budget: What the submitter may take on one day.
 
         Returns:
             How many of the jobs are stored, now or before.
 
         Raises:
-            BudgetSpent: the budget has no room for them.
-            RowRetried: a job retries a row of a batch that another job retries already.
-            AsrBucketUnBinded: the service is not open for the bucket.
-            BindedBucketNumLimit: it would be opened, but the region has as many buckets as it may.
-            QueueNotFound: a job names an unknown queue.
-            QueueFull: a queue would hold more waiting jobs than it may.
-            BucketFull: the bucket's jobs that have not ended have reached their limit of memory.
+            BudgetSpent: The budget has no room for them.
+            RowRetried: A job retries a row of a batch that another job retries already.
+            AsrBucketUnBinded: The service is not open for the bucket.
+            BindedBucketNumLimit: It would be opened, but the region has as many buckets as it may.
+            QueueNotFound: A job names an unknown queue.
+            QueueFull: A queue would hold more waiting jobs than it may.
+            BucketFull: The bucket's jobs that have not ended have reached their limit of memory.
         """
         ...
 
@@ -135,7 +135,7 @@ class JobRepository(Protocol):
         """Cancel a tenant's jobs that match and can be cancelled, the oldest first.
 
         Args:
-            tenant: the owner.
+            tenant: The owner.
             which: ``size`` jobs are looked at; the order is that of creation.
 
         Returns:
@@ -149,10 +149,10 @@ class JobRepository(Protocol):
         Places shift while jobs arrive; :meth:`search` has a cursor that does not.
 
         Args:
-            tenant: whose jobs.
+            tenant: Whose jobs.
             state: ``None`` for all; ``Submitted`` contains the jobs that show ``Pause``.
-            offset: how many of the newest jobs are skipped.
-            size: how many are returned at most.
+            offset: How many of the newest jobs are skipped.
+            size: How many are returned at most.
         """
         ...
 
@@ -163,8 +163,8 @@ class JobRepository(Protocol):
         uploads and calls :meth:`confirm_cancel`. Cancelling a job that is ``Cancel`` already does nothing.
 
         Raises:
-            RequestRefused: an id is unknown.
-            IllegalTransition: a job has ended, or runs and ``cancel_running`` is off.
+            RequestRefused: An id is unknown.
+            IllegalTransition: A job has ended, or runs and ``cancel_running`` is off.
         """
         ...
 
@@ -186,9 +186,9 @@ class JobRepository(Protocol):
         """Return wake-ups for waiting jobs of a level that a free worker could start now.
 
         Args:
-            level: of the jobs.
-            limit: how many at most.
-            wants: what the jobs want, of those apart from the common line; by default those in it.
+            level: Of the jobs.
+            limit: How many at most.
+            wants: What the jobs want, of those apart from the common line; by default those in it.
         """
         ...
 
@@ -200,6 +200,6 @@ class JobRepository(Protocol):
         """Delete ended jobs past their retention, and dead letters past theirs, and return how many.
 
         Args:
-            limit: of jobs, and of dead letters; with fewer than this in the answer, none is left.
+            limit: Of jobs, and of dead letters; with fewer than this in the answer, none is left.
         """
         ...

@@ -22,7 +22,7 @@ class LeftoverRepository(Protocol):
         """Forget a leftover; repeating the call does nothing.
 
         Args:
-            leftover_id: its id.
-            removed: whether it was removed, or else given up.
+            leftover_id: Its id.
+            removed: Whether it was removed, or else given up.
         """
         ...

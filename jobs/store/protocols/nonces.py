@@ -17,11 +17,11 @@ class NonceRepository(Protocol):
 
         Args:
             credential: SecretId of the signer, whose nonces are its own.
-            nonce: the nonce.
-            request_id: of the request; a repeated call for the same request gives the same answer.
-            ttl_s: how long the nonce is remembered: at least until its signature has expired, s.
+            nonce: The nonce.
+            request_id: Of the request; a repeated call for the same request gives the same answer.
+            ttl_s: How long the nonce is remembered: at least until its signature has expired, s.
 
         Raises:
-            NoncesFull: as many nonces of the credential as may be are remembered.
+            NoncesFull: As many nonces of the credential as may be are remembered.
         """
         ...

@@ -25,7 +25,7 @@ class ProbeRepository(Protocol):
         It is one of those whose tenant and credential have taken the least time lately.
 
         Args:
-            timeout_s: how long to wait for one, s; at most a few.
+            timeout_s: How long to wait for one, s; at most a few.
         """
         ...
 
@@ -33,9 +33,9 @@ class ProbeRepository(Protocol):
         """Count how long a worker was busy with a question.
 
         Args:
-            question: what was asked.
-            seconds: how long, s.
-            in_vain: whether that was as long as it may, and did not suffice.
+            question: What was asked.
+            seconds: How long, s.
+            in_vain: Whether that was as long as it may, and did not suffice.
         """
         ...
 

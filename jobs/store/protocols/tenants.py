@@ -43,21 +43,21 @@ class QueueRepository(Protocol):
         Values that were made from those that a queue had are given with its revision.
 
         Args:
-            tenant: its owner.
-            queue_id: the queue.
-            name: for people.
-            state: whether it starts jobs.
-            notify: callback defaults.
-            max_size: waiting jobs that it may hold.
-            max_concurrent: jobs that may run at the same time; after an override, if there is one.
-            weight: turns that it gets in proportion to other queues; likewise.
-            reserved: slots for level 1 and for level 2 alone.
-            override: limits for a time, in place of an earlier override; one whose end is 0 ends that.
-            revision: of the queue when it was read.
+            tenant: Its owner.
+            queue_id: The queue.
+            name: For people.
+            state: Whether it starts jobs.
+            notify: Callback defaults.
+            max_size: Waiting jobs that it may hold.
+            max_concurrent: Jobs that may run at the same time; after an override, if there is one.
+            weight: Turns that it gets in proportion to other queues; likewise.
+            reserved: Slots for level 1 and for level 2 alone.
+            override: Limits for a time, in place of an earlier override; one whose end is 0 ends that.
+            revision: Of the queue when it was read.
 
         Raises:
-            NoSuchQueue: the tenant has no such queue.
-            ChangedMeanwhile: the queue has another revision.
+            NoSuchQueue: The tenant has no such queue.
+            ChangedMeanwhile: The queue has another revision.
         """
         ...
 
@@ -77,8 +77,8 @@ class TemplateRepository(Protocol):
         """Store separation parameters under a name.
 
         Raises:
-            TemplateNameDuplicate: the name is taken.
-            CreatedTemplateNumLimit: the tenant has as many templates as it may.
+            TemplateNameDuplicate: The name is taken.
+            CreatedTemplateNumLimit: The tenant has as many templates as it may.
         """
         ...
 
@@ -96,9 +96,9 @@ class TemplateRepository(Protocol):
         Values that were made from those that a template had are given with its revision.
 
         Raises:
-            NoSuchTemplate: the tenant has no such template.
-            ChangedMeanwhile: the template has another revision.
-            TemplateNameDuplicate: the name is taken.
+            NoSuchTemplate: The tenant has no such template.
+            ChangedMeanwhile: The template has another revision.
+            TemplateNameDuplicate: The name is taken.
         """
         ...
 
@@ -106,7 +106,7 @@ class TemplateRepository(Protocol):
         """Delete a template.
 
         Raises:
-            NoSuchTemplate: the tenant has no such template.
+            NoSuchTemplate: The tenant has no such template.
         """
         ...
 
@@ -118,13 +118,13 @@ class TenantRepository(Protocol):
         """Open the service for a tenant; return its bucket also if it was open before.
 
         Args:
-            tenant: the tenant.
-            new_queue: limits of the queue of a new tenant; by default those of the store's options.
-            again: whether a bucket that was closed is opened again.
+            tenant: The tenant.
+            new_queue: Limits of the queue of a new tenant; by default those of the store's options.
+            again: Whether a bucket that was closed is opened again.
 
         Raises:
-            AsrBucketUnBinded: the bucket was closed, and stays so.
-            BindedBucketNumLimit: the region has as many buckets as it may.
+            AsrBucketUnBinded: The bucket was closed, and stays so.
+            BindedBucketNumLimit: The region has as many buckets as it may.
         """
         ...
 
@@ -132,7 +132,7 @@ class TenantRepository(Protocol):
         """Refuse further submissions of a tenant until it is opened; its jobs, queues and templates stay.
 
         Raises:
-            NoSuchBucket: the service is not open for the tenant.
+            NoSuchBucket: The service is not open for the tenant.
         """
         ...
 

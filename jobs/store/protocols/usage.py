@@ -15,9 +15,9 @@ class UsageRepository(Protocol):
         """Return what jobs of a tenant took, by day and credential.
 
         Args:
-            tenant: the owner of the jobs.
-            first: first day, days since the epoch.
-            last: last day.
+            tenant: The owner of the jobs.
+            first: First day, days since the epoch.
+            last: Last day.
         """
         ...
 

@@ -11,10 +11,10 @@ def setting(default: Any, description: str, *, variable: str | None = None, **bo
     """Describe one setting.
 
     Args:
-        default: value if the variable is not set.
-        description: what it does, with its unit.
-        variable: name of the variable in lower case, without prefix; the field's name if not given.
-        bounds: as :func:`pydantic.Field` takes them, such as ``ge`` and ``gt``.
+        default: Value if the variable is not set.
+        description: What it does, with its unit.
+        variable: Name of the variable in lower case, without prefix; the field's name if not given.
+        bounds: As :func:`pydantic.Field` takes them, such as ``ge`` and ``gt``.
     """
     named: Any = {"variable": variable} if variable else None
     return Field(default, description=description, json_schema_extra=named, **bounds)

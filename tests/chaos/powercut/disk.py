@@ -79,8 +79,8 @@ class Disk:
         """Return the variables of a server on this disk.
 
         Args:
-            calls: after which it kills itself; 0 for never.
-            sync_us: longest time of a sync, µs.
+            calls: After which it kills itself; 0 for never.
+            sync_us: Longest time of a sync, µs.
         """
         return {
             "LD_PRELOAD": str(self.library),

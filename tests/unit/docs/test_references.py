@@ -66,8 +66,8 @@ class _Page(HTMLParser):
     """A page as a reader sees it.
 
     Attributes:
-        text: without tags, its white space as single spaces.
-        tags: names of all tags.
+        text: Without tags, its white space as single spaces.
+        tags: Names of all tags.
     """
 
     def __init__(self, source: str) -> None:

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from stemline.workers.device_faults import MAX_FAILURES, WINDOW_S, DeviceFaults, end_after_fault, wait_until_usable
+from stemline.workers.device_faults import (
+    MAX_FAILURES,
+    WINDOW_S,
+    DeviceFaults,
+    end_after_fault,
+    wait_until_usable,
+)
 from stemline.workers.metrics import WorkerMetrics
 
 
