@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from typing import Any, Final, TypeAlias
 
 from lxml import etree
@@ -27,10 +28,13 @@ _MAX_NUMBER_DIGITS = 32
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOT_PLAIN = re.compile("[^\t\n\r\x20-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML cannot hold, or writes with an escape."""
-_DECLARED = re.compile(r"""\ufeff?\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_DECLARED = re.compile(r"""\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _MARKUP_DECLARATION = re.compile("<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)", re.IGNORECASE)
 _NO_DOCTYPE = "Document type declarations and entities are not allowed."
+_TOO_DEEP = "The request body is nested too deeply."
+_PARSER_LIMIT = etree.ErrorTypes.ERR_RESOURCE_LIMIT
+"""Of a document that is deeper, or has a longer text, than libxml2 reads."""
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -38,7 +42,7 @@ def parse(body: bytes, content_type: str, *, root: str = "Request") -> Tree:
     """Return the fields of a request body.
 
     Args:
-        body: The body as received.
+        body: The body as received; a UTF-8 byte order mark at its beginning is left out.
         content_type: JSON if it says so, XML in every other case, because SDKs often send none.
         root: Name of the outermost element; in JSON it may be missing.
 
@@ -46,6 +50,7 @@ def parse(body: bytes, content_type: str, *, root: str = "Request") -> Tree:
         MissingContent: There is no body.
         InvalidContent: It is not well-formed UTF-8 XML or JSON, or exceeds the limits on depth and fields.
     """
+    body = body.removeprefix(BOM_UTF8)
     if not body.strip():
         raise MissingContent
     try:
@@ -109,6 +114,8 @@ def _xml_element(text: str, body: bytes) -> etree._Element:
         top = etree.fromstring(body, parser)
     except etree.XMLSyntaxError as error:
         reason = " ".join((error.msg or "").split())
+        if error.code == _PARSER_LIMIT and reason.startswith("Excessive depth"):
+            raise InvalidContent(_TOO_DEEP) from None
         raise InvalidContent(f"The request body is not well-formed XML: {reason}") from None
     if top.getroottree().docinfo.internalDTD is not None:
         raise InvalidContent(_NO_DOCTYPE)
@@ -121,8 +128,11 @@ def _json_object(text: str, root: str) -> dict[str, Any]:
         tree = json.loads(
             text, object_pairs_hook=_object, parse_int=_digits, parse_float=_digits, parse_constant=_digits
         )
-    except (ValueError, RecursionError):
-        raise InvalidContent("The request body is not well-formed JSON, or has a name twice.") from None
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg.rstrip(': ')}, line {error.lineno}, column {error.colno}"
+        raise InvalidContent(f"The request body is not well-formed JSON: {reason}") from None
+    except RecursionError:
+        raise InvalidContent(_TOO_DEEP) from None
     if not isinstance(tree, dict):
         raise InvalidContent("The request body is not a JSON object.")
     return tree[root] if set(tree) == {root} and isinstance(tree[root], dict) else tree
@@ -132,13 +142,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object; of a repeated name, who looks at the body on its way may see the other value."""
     names = dict(pairs)
     if len(names) < len(pairs):
-        raise ValueError
+        raise InvalidContent("An object of the request body has a name twice.")
     return names
 
 
 def _digits(text: str) -> str:
     if len(text) > _MAX_NUMBER_DIGITS:
-        raise ValueError(text)
+        raise InvalidContent(f"A number has more than {_MAX_NUMBER_DIGITS} digits.")
     return text
 
 
@@ -187,7 +197,7 @@ class _Reader:
     def _count(self, depth: int) -> None:
         self._fields += 1
         if depth > MAX_DEPTH:
-            raise InvalidContent("The request body is nested too deeply.")
+            raise InvalidContent(_TOO_DEEP)
         if self._fields > MAX_FIELDS:
             raise InvalidContent("The request body has too many fields.")
 

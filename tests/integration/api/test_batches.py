@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -286,6 +287,12 @@ def test_a_wrong_batch_is_refused_whole(server, content, code, words):
     assert [] == server.store.batches.with_pending_rows()
 
 
+def test_a_byte_order_mark_before_the_first_line_counts_for_nothing(server):
+    """A file of Windows begins with a mark of UTF-8; its batch is what it would be without."""
+    accepted = post(server.client, BOM_UTF8 + body(rows(3)))
+    assert (200, "night", "3") == (accepted["status"], accepted["Batch"]["Name"], accepted["Batch"]["RowCount"])
+
+
 def test_the_wrong_row_is_named(server):
     """A refusal says which row is wrong."""
     assert "Row 3: " in post(server.client, body([*rows(2), {"Object": "a/./b"}]))["Message"]
@@ -322,7 +329,9 @@ def test_rows_come_from_a_manifest(server, monkeypatch):
             "POST", "/batches", json.dumps(COMMON | {"Manifest": {"Object": key}}).encode(), JSON
         )
 
-    assert "50" == json.loads(submit("lists/ok").body)["Batch"]["RowCount"]
+    contents["lists/marked"] = BOM_UTF8 + contents["lists/ok"]
+    for key in ("lists/ok", "lists/marked"):
+        assert "50" == json.loads(submit(key).body)["Batch"]["RowCount"]
     for key, reason in (("lists/none", "The manifest cannot be read."), ("lists/wrong", "Row 1: ")):
         refused = json.loads(submit(key).body)
         assert ("InvalidArgument", True) == (refused["Code"], reason in refused["Message"])
@@ -332,7 +341,7 @@ def test_rows_come_from_a_manifest(server, monkeypatch):
             "Code"
         ]
     )
-    assert "1" == ask(server, "GET", "/batches")["TotalCount"]
+    assert "2" == ask(server, "GET", "/batches")["TotalCount"]
 
 
 SECRET_LINES = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from codecs import BOM_UTF8
 from collections import Counter
 from typing import Any
 
@@ -65,7 +66,15 @@ def test_json_fields(kind: str) -> None:
     assert expected == parse(json.dumps({"Request": body}).encode(), kind)
 
 
-@pytest.mark.parametrize("body", [b"", b" \n"])
+@pytest.mark.parametrize(
+    ("body", "kind"), [(b"<Request><Tag>\xe9\x9f\xb3</Tag></Request>", ""), ('{"Tag":"音"}'.encode(), JSON)]
+)
+def test_byte_order_mark(body: bytes, kind: str) -> None:
+    """Windows writes a mark before UTF-8: it is no part of the body, in XML and in JSON."""
+    assert {"Tag": "音"} == parse(BOM_UTF8 + body, kind)
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", BOM_UTF8, BOM_UTF8 + b"\r\n"])
 def test_missing(body: bytes) -> None:
     """No body has a code of its own."""
     with pytest.raises(MissingContent):
@@ -114,6 +123,8 @@ HOSTILE_JSON = {
     "text": b'"a"',
     "deep": b'{"a":' * 100 + b"1" + b"}" * 100,
     "very deep": b"[" * 100_000,
+    "marks": BOM_UTF8 * 2 + b'{"a":"b"}',
+    "escape": b'{"a":"\\x"}',
     "list of lists": b'{"a":[[1]]}',
     "NUL": b'{"a":"\\u0000"}',
     "surrogate": b'{"a":"\\ud800"}',
@@ -139,6 +150,7 @@ REFUSALS = {
     "UTF-7": "declares an encoding other than UTF-8",
     "latin-1": "declares an encoding other than UTF-8",
     "deep": "nested too deeply",
+    "very deep": "nested too deeply",
     "many fields": "too many fields",
 }
 """What is said of a body; of those of `utf-…` that they are not UTF-8, of the rest what lxml says."""
@@ -146,6 +158,11 @@ REFUSALS_JSON = {
     "list": "is not a JSON object",
     "text": "is not a JSON object",
     "deep": "nested too deeply",
+    "very deep": "nested too deeply",
+    "cut": "not well-formed JSON: Expecting value, line 1, column 6",
+    "marks": "not well-formed JSON: Unexpected UTF-8 BOM",
+    "escape": "not well-formed JSON: Invalid .escape, line 1, column 7",
+    "huge number": "A number has more than 32 digits",
     "list of lists": "A list holds a list",
     "NUL": "characters that are not allowed",
     "surrogate": "characters that are not allowed",
