@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -21,7 +21,7 @@ from stemline.api.hub import EventsGone
 from stemline.api.routing import Router
 from stemline.api.waiting import disconnected
 from stemline.jobs.errors import NoSuchResource, StemlineError
-from stemline.jobs.event import Event, place
+from stemline.jobs.event import EVENTS_KEPT, Event, place
 from stemline.jobs.job import Job
 from stemline.jobs.policy import Operation
 from stemline.jobs.states import ENDED, WAITING, QueueState, State
@@ -56,7 +56,7 @@ async def get_job_events(context: ReadContext, request: Request, job_id: str) ->
         raise NoSuchResource("The job does not exist.")
     if last is None or job.ended is None:
         return EventStream(context, request, _job_events(context, job, begin, last))
-    missed = await run_in_threadpool(_missed, context, job, begin, last)
+    missed = await context.of_page(request, EVENTS_KEPT, lambda: _missed(context, job, begin, last))
     if not missed:
         return Response(status_code=204)  # a browser asks again after the end, unless it gets this
     return EventStream(context, request, _all(missed))
@@ -123,7 +123,7 @@ async def _tenant_events(context: RequestContext, begin: str, known: str | None)
                 yield b"".join(_encoded(event) for event in events if _may_see(context, event)) or _HEARTBEAT
                 last = events[-1].id if events else last
         except EventsGone:
-            last, _ = await run_in_threadpool(context.store.events.begin, context.tenant)
+            last, _ = await _begin(context)
             yield _mark("reset", last)
         else:
             return
@@ -161,7 +161,7 @@ async def _job_events(
             if state in ENDED:
                 return
     except EventsGone:
-        begin, (present,) = await run_in_threadpool(context.store.events.begin, context.tenant, [job.id])
+        begin, (present,) = await _begin(context, job.id)
         yield _mark("reset", begin)
         if present is not None:
             async for part in _job_events(context, present, begin, None):
@@ -210,9 +210,16 @@ def _present(job: Job, event_id: str) -> Event:
     return Event(event_id, "job", job.id, job.state, job.progress, job.stage, job.code)
 
 
+async def _begin(context: RequestContext, *ids: str) -> tuple[str, list[Job | None]]:
+    """Return where the events of the tenant end now, and jobs as they are there."""
+    look = partial(context.store.events.begin, context.tenant, ids)
+    return await context.services.hub.read(context.tenant, look)
+
+
 async def _position(context: RequestContext, job_id: str) -> bytes:
     """Return the event with place and estimates of a waiting job; it has no id, so it is not repeated."""
-    (job,) = await run_in_threadpool(context.store.jobs.get, context.tenant, [job_id])
+    find = partial(context.store.jobs.get, context.tenant, [job_id])
+    (job,) = await context.services.hub.read(context.tenant, find)
     if job is None or job.position is None:
         return b""
     data = to_json(POSITION.write(job, Document.JSON_ANSWER))

@@ -2,7 +2,9 @@
 
 One thread waits for new events of all tenants that have listeners, and keeps the latest of each tenant in
 memory. A listener holds no queue: it knows the last event it has passed on and takes what came after it, from
-memory or, if it fell behind, from the store. So a slow client costs nothing, and none misses an event.
+memory or, if it fell behind, from the store. So a slow client costs little, and none misses an event.
+What listeners read from the store, some read at a time, and tenants take turns: a thousand that begin at an
+event of an hour ago delay no other request.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ import asyncio
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, Self
+from functools import partial
+from itertools import islice
+from typing import Final, Self, TypeVar
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 
+from stemline.api.http.turns import Turns
 from stemline.jobs.errors import StoreUnavailable, TooManyListeners
 from stemline.jobs.event import Event, place
 from stemline.jobs.store.protocols import EventRepository
@@ -35,7 +40,13 @@ _RETRY_S: Final = 0.5
 _CHECK_S: Final = 20.0
 """How often it is checked that the store still has the last events that are known, s."""
 _RETRY_AFTER_S: Final = 5.0
-_PAGE: Final = 500
+PAGE: Final = 32
+"""Events that a listener is given at once: it holds them, and what is sent of them, as long as its client is
+slow."""
+_READERS: Final = 4
+"""Listeners that read from the store at a time; they take threads from other requests."""
+
+T = TypeVar("T")
 
 
 class EventsGone(Exception):
@@ -72,17 +83,18 @@ class _Channel:
         self._wake()
 
     def after(self, event_id: str) -> list[Event] | None:
-        """Return the events after one; None if they are not all in memory, or the one is not known here."""
+        """Return the next events after one; None if not all are in memory, or the one is not known here."""
         if self.floor is None or self.end is None:
             return None
         if not place(self.floor) <= place(event_id) <= place(self.end):
             return None
-        found: list[Event] = []
+        newer = 0
         for event in reversed(self.events):
             if place(event.id) <= place(event_id):
                 break
-            found.append(event)
-        return found[::-1]
+            newer += 1
+        start = len(self.events) - newer
+        return list(islice(self.events, start, start + PAGE))
 
     @property
     def end(self) -> str | None:
@@ -149,6 +161,7 @@ class EventHub:
         self._limit_per_credential = limit_per_credential
         self._listeners = 0
         self._counts: Counter[str | Tenant] = Counter()
+        self._readers = Turns(_READERS)
         self._channels: dict[Tenant, _Channel] = {}
         """Changed in the event loop only, under the lock; the thread reads it."""
         self._lock = threading.Lock()
@@ -202,16 +215,29 @@ class EventHub:
                 changes, floor = channel.changes, channel.floor
                 found = channel.after(after)
                 if found is None:
-                    found = await run_in_threadpool(self._repository.read, tenant, after, _PAGE)
+                    found = await self.read(tenant, partial(self._repository.read, tenant, after, PAGE))
                     if found is None:
                         raise EventsGone
-                    if len(found) < _PAGE and floor is not None:
+                    if len(found) < PAGE and floor is not None:
                         after = max(after, floor, key=place)  # there is nothing between the two
                 if found:
                     after = max(after, found[-1].id, key=place)
                     yield found
                 elif channel.changes == changes and not await silence.wait(channel.waiting):
                     yield []
+
+    async def read(self, tenant: Tenant, call: Callable[[], T]) -> T:
+        """Return what a call for a listener returns, which reads from the store; tenants take turns.
+
+        Args:
+            tenant: of the listener.
+            call: reads, in a thread.
+        """
+        await self._readers.take(str(tenant))
+        try:
+            return await run_in_threadpool(call)
+        finally:
+            self._readers.give_back()
 
     def close(self) -> None:
         """Stop the thread."""

@@ -290,7 +290,11 @@ def test_a_wrong_batch_is_refused_whole(server, content, code, words):
 def test_a_byte_order_mark_before_the_first_line_counts_for_nothing(server):
     """A file of Windows begins with a mark of UTF-8; its batch is what it would be without."""
     accepted = post(server.client, BOM_UTF8 + body(rows(3)))
-    assert (200, "night", "3") == (accepted["status"], accepted["Batch"]["Name"], accepted["Batch"]["RowCount"])
+    assert (200, "night", "3") == (
+        accepted["status"],
+        accepted["Batch"]["Name"],
+        accepted["Batch"]["RowCount"],
+    )
 
 
 def test_the_wrong_row_is_named(server):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from starlette.concurrency import run_in_threadpool
 
 from stemline.api import hub
 from stemline.jobs.errors import StoreUnavailable, TooManyListeners
@@ -124,6 +126,77 @@ def test_the_thread_survives_what_it_cannot_read(monkeypatch: pytest.MonkeyPatch
         assert not failures
     finally:
         events.close()
+
+
+def test_listeners_that_fell_behind_take_turns_and_leave_threads_to_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many of one bucket read from the store, requests get threads and other buckets read too."""
+    store = InMemoryStore()
+    events = hub.EventHub(store.events, limit=3, limit_per_credential=3)
+    many, one = Tenant("many-1250000000", "ap-chongqing"), Tenant("one-1250000000", "ap-chongqing")
+    go_on, read = threading.Semaphore(0), []
+
+    def slow_read(tenant: Tenant, after: str, limit: int = 0) -> list[Event]:
+        go_on.acquire(timeout=60)
+        read.append(tenant)
+        return [event(1)]
+
+    monkeypatch.setattr(store.events, "read", slow_read)
+
+    async def listen(tenant: Tenant) -> None:
+        async for _ in events.follow(tenant, "0-1", every_s=60):
+            return
+
+    async def run() -> None:
+        crowd = [asyncio.create_task(listen(many)) for _ in range(200)]
+        await asyncio.sleep(0.05)
+        try:
+            assert "answered" == await asyncio.wait_for(run_in_threadpool(lambda: "answered"), 10)
+            alone = asyncio.create_task(listen(one))
+            await asyncio.sleep(0)
+            go_on.release(30)
+            await asyncio.wait_for(alone, 10)
+        finally:
+            go_on.release(1000)
+            await asyncio.wait(crowd)
+
+    try:
+        asyncio.run(run())
+        assert read.index(one) < 20
+    finally:
+        events.close()
+
+
+def test_a_listener_that_fell_behind_holds_few_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those in memory and those of the store are given out in pages, in order and each once."""
+    store, tenant = InMemoryStore(), Tenant("media-1250000000", "ap-chongqing")
+    begin, _ = store.events.begin(tenant)
+    store.jobs.create([replace(job_spec(), tenant=tenant, queue_id="")] * 150)
+    last, _ = store.events.begin(tenant)
+    events = hub.EventHub(store.events, limit=3, limit_per_credential=3)
+    channel = hub._Channel()
+    channel.begin("0-1")
+    channel.add([event(number) for number in range(1, 151)])
+
+    async def pages(after: str, end: str) -> list[list[str]]:
+        found: list[list[str]] = []
+        async for page in events.follow(tenant, after, every_s=60):
+            found.append([each.id for each in page])
+            if end in found[-1]:
+                break
+        return found
+
+    try:
+        of_store = asyncio.run(asyncio.wait_for(pages(begin, last), 60))
+        monkeypatch.setitem(events._channels, tenant, channel)
+        of_memory = asyncio.run(asyncio.wait_for(pages("0-1", "150-0"), 60))
+    finally:
+        events.close()
+    for found in (of_store, of_memory):
+        assert [hub.PAGE] * (150 // hub.PAGE) + [150 % hub.PAGE] == list(map(len, found))
+        assert 150 == len({each for page in found for each in page})
+    assert [f"{number}-0" for number in range(1, 151)] == [each for page in of_memory for each in page]
 
 
 def test_listeners_are_counted_by_credential_and_in_all() -> None:
