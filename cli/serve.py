@@ -111,5 +111,11 @@ def flower(address: str, port: int, *, control: bool) -> None:
         )
     from stemline.runtime import bootstrap
     from stemline.runtime.settings import Settings
+    from stemline.runtime.settings.variables import PLACEHOLDER
+
+    if any(login.endswith(f":{PLACEHOLDER}") for login in logins):
+        raise click.UsageError(
+            f"FLOWER_BASIC_AUTH has the password {PLACEHOLDER} of the example; set your own"
+        )
 
     bootstrap.serve_flower(Settings(), address=address, port=port, control=control)

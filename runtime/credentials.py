@@ -18,6 +18,7 @@ from stemline.runtime.errors import UnreadableFile
 from stemline.runtime.redaction import secrets_of
 from stemline.runtime.settings import BucketAccess, Credential, Settings
 from stemline.runtime.settings.values import KeyPairs
+from stemline.runtime.settings.variables import has_placeholder
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,10 @@ Entry = TypeVar("Entry", bound=BaseModel)
 
 class _NoEntries(ValueError):
     """it has no entries any more"""  # noqa: D415 - a reason, after the name of the file
+
+
+class _Placeholder(ValueError):
+    """a secret in it is still change-me, as in the example"""  # noqa: D415 - likewise
 
 
 class CredentialFile(Generic[Entry]):
@@ -110,6 +115,8 @@ class CredentialFile(Generic[Entry]):
             read = self._parse(path.read_bytes())
             if not read and self._entries and not self._may_become_empty:
                 raise _NoEntries
+            if has_placeholder(read):
+                raise _Placeholder
         except (OSError, ValueError) as error:
             self._keep(path, UnreadableFile(path, _reason(error)))
             return
@@ -182,4 +189,4 @@ def _reason(error: OSError | ValueError) -> str:
         return f"{place}: {message}" if place else message
     if isinstance(error, OSError):
         return reason_of(error)
-    return (error.__doc__ or "") if isinstance(error, _NoEntries) else reason_of(error)
+    return (error.__doc__ or "") if isinstance(error, _NoEntries | _Placeholder) else reason_of(error)

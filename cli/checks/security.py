@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -21,7 +24,13 @@ _PLAIN: Final = frozenset({"http", "amqp", "pyamqp", "redis"})
 def security(context: CheckContext) -> Iterator[Finding]:
     """Check the settings, and what confines decoders on this machine; nothing is connected to."""
     settings = context.settings
-    found = [*_access(settings), *_ports(settings), *_servers(settings), *_confinement()]
+    found = [
+        *_access(settings),
+        *_files(settings),
+        *_ports(settings),
+        *_servers(settings),
+        *_confinement(),
+    ]
     yield from found or [ok("security", "access, signatures, ports and message queues are as they should be")]
 
 
@@ -58,6 +67,24 @@ def _access(settings: Settings) -> Iterator[Finding]:
             yield warn(
                 "security", f"the SecretKey of {each.secret_id} is short", "use 32 random characters or more"
             )
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    """Yield the files of secrets that every user of this machine may read."""
+    files = {
+        "STEMLINE_CREDENTIALS_FILE": settings.access.credentials_file,
+        "STEMLINE_BUCKETS_FILE": settings.storage.buckets_file,
+        "STEMLINE_TLS_KEY": settings.server.tls_key,
+        "STEMLINE_REDIS_KEY": settings.store.tls_key,
+    }
+    for name, path in files.items():
+        with suppress(OSError):  # the check of files says what cannot be read
+            if path is not None and path.stat().st_mode & stat.S_IROTH:
+                yield warn(
+                    "security",
+                    f"every user of this machine may read {path} ({name})",
+                    f"chmod o-rwx {shlex.quote(str(path))}",
+                )
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

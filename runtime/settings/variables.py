@@ -7,14 +7,17 @@ import difflib
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final, Self
 
 from pydantic import create_model, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from stemline.runtime.redaction import secrets_of
 from stemline.runtime.settings.groups import Group
 
 PREFIX = "STEMLINE_"
+PLACEHOLDER: Final = "change-me"
+"""Stands in the example files for each secret; whoever reads them knows it."""
 
 
 class _Variables(BaseSettings):
@@ -42,6 +45,20 @@ class _Variables(BaseSettings):
         if wrong:
             raise ValueError(", ".join(wrong))
         return values
+
+    @model_validator(mode="after")
+    def _refuse_placeholders(self) -> Self:
+        """Refuse secrets that were left as the example files have them."""
+        names = [name for name in type(self).model_fields if has_placeholder(getattr(self, name))]
+        if names:
+            variables = ", ".join(PREFIX + name.upper() for name in names)
+            raise ValueError(f"{variables}: a secret is still {PLACEHOLDER}, as in the example; set your own")
+        return self
+
+
+def has_placeholder(value: Any) -> bool:
+    """Return whether a secret in a value, at any depth, is the one of the example files."""
+    return PLACEHOLDER in secrets_of(value)
 
 
 def variable_name(group: type[Group], field: str) -> str:

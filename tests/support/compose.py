@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from tests.paths import REPOSITORY
+
 _VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?:(?P<rule>:-|:\?)(?P<rest>[^}]*))?\}")
 
 
@@ -47,6 +49,14 @@ def load(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
         if found:
             service["environment"] = filled(found, variables) | service.get("environment", {})
     return tree
+
+
+def example() -> dict[str, str]:
+    """The variables of deploy/.env.example, with secrets of an operator's own."""
+    return {
+        name: value.replace("change-me", "hush-hush")
+        for name, value in dotenv(REPOSITORY / "deploy" / ".env.example").items()
+    }
 
 
 def dotenv(path: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ DEPLOY = REPOSITORY / "deploy"
 
 @pytest.fixture(scope="module")
 def project():
-    return compose.load(DEPLOY / "compose.yaml", compose.dotenv(DEPLOY / ".env.example"))
+    return compose.load(DEPLOY / "compose.yaml", compose.example())
 
 
 def test_valkey_starts_from_its_configuration(project, tmp_path: Path):
@@ -34,7 +34,7 @@ def test_valkey_starts_from_its_configuration(project, tmp_path: Path):
     port = free_port()
     (tmp_path / "valkey.conf").write_text(f"{text}bind 127.0.0.1\nport {port}\n")
     process = subprocess.Popen([program, str(tmp_path / "valkey.conf")], stdout=subprocess.DEVNULL)
-    client = redis.Redis(port=port, password="change-me", decode_responses=True)
+    client = redis.Redis(port=port, password="hush-hush", decode_responses=True)
 
     def answers() -> bool:
         assert process.poll() is None

@@ -171,6 +171,13 @@ def test_flower_needs_a_login(monkeypatch: pytest.MonkeyPatch, login: str) -> No
     assert "never served without a login" in ran.output
 
 
+def test_flower_refuses_the_password_of_the_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login that was copied from the example is known to everybody."""
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", "operator:hush-hush,stemline:change-me")
+    ran = CliRunner().invoke(main, ["flower"])
+    assert (2, True) == (ran.exit_code, "change-me of the example; set your own" in ran.output)
+
+
 def test_probes_need_not_know_the_url_prefix(valkey_server: ValkeyServer, tmp_path: Path) -> None:
     """With FLOWER_URL_PREFIX the health check answers with and without it, and `stemline health` passes."""
     port = free_port()

@@ -96,7 +96,7 @@ def test_the_command_of_an_image_runs_and_its_probe_says_so(
     It runs in a folder whose files have the names of modules, and imports none of them.
     """
     port = free_port()
-    variables = compose.dotenv(DEPLOY / ".env.example")
+    variables = compose.example()
     definition = compose.load(DEPLOY / "compose.yaml", variables)["services"][service]
     stage = dockerfile.stages(DEPLOY / "docker" / "Dockerfile")[
         definition.get("build", {}).get("target", "callbacks")

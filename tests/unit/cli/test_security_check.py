@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +65,21 @@ def test_each_fault_is_found(changes: dict[str, Any], message: str) -> None:
 def test_what_is_safe_is_not_found(changes: dict[str, Any]) -> None:
     """A port on loopback, with a token or turned off, and a server with TLS are as they should be."""
     assert [Verdict.OK] == [finding.verdict for finding in found(**changes)]
+
+
+@pytest.mark.parametrize("name", ["credentials_file", "buckets_file", "tls_key", "redis_key"])
+def test_a_file_of_secrets_that_everybody_may_read_is_found(tmp_path: Path, name: str) -> None:
+    """A file of keys with the mode that editors give it is named with the cure; one for a group is not."""
+    file = tmp_path / "of keys"
+    file.write_text("[]")
+    file.chmod(0o644)
+    (finding,) = found(**{name: file})
+    assert finding.message == f"every user of this machine may read {file} (STEMLINE_{name.upper()})"
+    assert finding.fix == f"chmod o-rwx '{file}'"
+    file.chmod(0o640)
+    assert [Verdict.OK] == [finding.verdict for finding in found(**{name: file})]
+    file.unlink()
+    assert [Verdict.OK] == [finding.verdict for finding in found(**{name: file})]
 
 
 def test_a_message_queue_on_the_store_is_an_error() -> None:

@@ -29,7 +29,7 @@ OWN = ("api", "worker", *GPU, "callbacks", "beat", "flower")
 
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
-    return compose.load(DEPLOY / "compose.yaml", compose.dotenv(DEPLOY / ".env.example"))
+    return compose.load(DEPLOY / "compose.yaml", compose.example())
 
 
 def real_compose(
@@ -39,7 +39,7 @@ def real_compose(
     # Not the package's script of that name, which ends with 0 whatever happened.
     (package,) = importlib.util.find_spec("compose").submodule_search_locations
     program = Path(package) / "docker-compose"
-    values = compose.dotenv(DEPLOY / ".env.example") if variables is None else variables
+    values = compose.example() if variables is None else variables
     command = [str(program), "--file", str(folder / "compose.yaml"), *words]
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **values}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -48,7 +48,7 @@ def real_compose(
 @pytest.mark.parametrize("profiles", ["", "s3", "s3,watch", "gpu", "gpu2", "gpu4,s3,watch"])
 def test_compose_reads_the_file(project, profiles: str):
     """Docker Compose accepts the file with every profile: services and variables are those tests assume."""
-    values = {**compose.dotenv(DEPLOY / ".env.example"), "COMPOSE_PROFILES": profiles}
+    values = {**compose.example(), "COMPOSE_PROFILES": profiles}
     done = real_compose("config", "--format", "json", variables=values)
     assert 0 == done.returncode, done.stderr
     services = json.loads(done.stdout)["services"]
@@ -118,14 +118,14 @@ def test_a_secret_may_be_given_to_one_service(tmp_path: Path):
 
 def test_a_valkey_of_your_own_needs_none_here(project):
     """With VALKEY_REPLICAS=0 none is started; else Valkey starts with a password only."""
-    values = compose.dotenv(DEPLOY / ".env.example") | {"VALKEY_REPLICAS": "0", "VALKEY_PASSWORD": ""}
+    values = compose.example() | {"VALKEY_REPLICAS": "0", "VALKEY_PASSWORD": ""}
     done = real_compose("config", "--format", "json", variables=values)
     assert 0 == done.returncode, done.stderr
     assert 0 == json.loads(done.stdout)["services"]["valkey"]["deploy"]["replicas"]
     shell, option, script, *words = project["services"]["valkey"]["entrypoint"]
     assert ["sh", "-c"] == [shell, option]
     command = ["sh", "-c", script.replace("docker-entrypoint.sh", "echo", 1), *words, "valkey-server", "FILE"]
-    for password, status, said in (("", 1, ""), ("secret", 0, "valkey-server FILE\n")):
+    for password, status, said in (("", 1, ""), ("change-me", 1, ""), ("secret", 0, "valkey-server FILE\n")):
         environment = {"PATH": "/usr/bin:/bin", "REDISCLI_AUTH": password}
         started = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert (status, said) == (started.returncode, started.stdout)
@@ -209,7 +209,7 @@ def test_a_service_starts_from_valid_settings(project, service: str, monkeypatch
         monkeypatch.setenv(name, value)
     known = {f"STEMLINE_{name.upper()}" for name in Settings().by_variable()}
     assert set(ours) <= known
-    assert "redis://:change-me@valkey:6379/0" == Settings().store.url.get_secret_value()
+    assert "redis://:hush-hush@valkey:6379/0" == Settings().store.url.get_secret_value()
 
 
 @pytest.mark.parametrize("service", OWN)
@@ -270,7 +270,7 @@ def test_valkey_is_durable(project):
     wanted = {
         "appendonly": "yes",
         "maxmemory-policy": "noeviction",
-        "requirepass": "change-me",
+        "requirepass": "hush-hush",
         "dir": "/data",
     }
     assert wanted == {name: lines[name] for name in wanted}
@@ -310,7 +310,7 @@ def test_the_gpu_image_holds_the_tested_versions():
 
 def test_an_s3_of_your_own_needs_no_keys(monkeypatch):
     """Without the bundled store the key pair may be left out, and names of objects are judged as S3 does."""
-    values = compose.dotenv(DEPLOY / ".env.example") | {
+    values = compose.example() | {
         "COMPOSE_PROFILES": "",
         "S3_ACCESS_KEY": "",
         "S3_SECRET_KEY": "",
@@ -330,7 +330,8 @@ def test_an_s3_of_your_own_needs_no_keys(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("access", "secret", "ends"), [("", "", 1), ("key", "", 1), ("", "secret", 1), ("key", "secret", 0)]
+    ("access", "secret", "ends"),
+    [("", "", 1), ("key", "", 1), ("", "secret", 1), ("key", "change-me", 1), ("key", "secret", 0)],
 )
 def test_seaweedfs_starts_with_keys_only(project, access: str, secret: str, ends: int):
     """The bundled store, which lets everybody in where it has no keys, refuses to start without them."""
@@ -345,3 +346,28 @@ def test_seaweedfs_starts_with_keys_only(project, access: str, secret: str, ends
         assert "S3_ACCESS_KEY or S3_SECRET_KEY is not set, see .env.example\n" == done.stderr
     else:
         assert "mini -dir=/data\n" == done.stdout
+
+
+@pytest.mark.parametrize(("password", "ends"), [("change-me", 1), ("secret", 0)])
+def test_grafana_starts_with_a_password_of_your_own(project, password: str, ends: int):
+    """The administrator's password of the example is refused; Compose itself refuses none at all."""
+    shell, option, script, *words = project["services"]["grafana"]["entrypoint"]
+    assert ["sh", "-c"] == [shell, option]
+    command = ["sh", "-c", script.replace("/run.sh", "echo started", 1), *words]
+    environment = {"PATH": "/usr/bin:/bin", "GF_SECURITY_ADMIN_PASSWORD": password}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    said = "GRAFANA_PASSWORD is not set, see .env.example\n" if ends else ""
+    assert (ends, said) == (done.returncode, done.stderr)
+
+
+def test_every_secret_of_the_example_stops_what_uses_it(monkeypatch):
+    """Copied without change, the example starts none of Stemline's services that has a secret."""
+    example = compose.dotenv(DEPLOY / ".env.example")
+    secrets = {name for name, value in example.items() if value.endswith("change-me")}
+    assert {"SECRET_KEY", "S3_SECRET_KEY", "VALKEY_PASSWORD", "FLOWER_BASIC_AUTH"} < secrets
+    services = compose.load(DEPLOY / "compose.yaml", example)["services"]
+    for name in ("STEMLINE_REDIS_URL", "STEMLINE_CREDENTIALS", "STEMLINE_BUCKETS"):
+        with monkeypatch.context() as patched:
+            patched.setenv(name, services["api"]["environment"][name])
+            with pytest.raises(ValueError, match=f"{name}: a secret is still change-me"):
+                Settings()

@@ -107,6 +107,9 @@ def test_a_broken_file_keeps_the_old_credentials(file):
         line["reason"] for line in lines
     ]
     assert "hush-hush" not in str(lines)
+    write(file, a="change-me")
+    clock.advance()
+    assert {"a": "secret-of-a"} == keys(found)
     write(file, a="fixed-secret")
     clock.advance()
     assert {"a": "fixed-secret"} == keys(found)
@@ -187,6 +190,7 @@ def test_the_last_key_pair_of_clients_can_be_revoked(file):
         ([("a", "x"), ("b", "x"), ("a", "y")], "entries 0 and 2 have the same secret_id"),
         ([("", "x")], "0.secret_id"),
         ([("a", "")], "0.secret_key"),
+        ([("a", "x"), ("b", "change-me")], "still change-me"),
     ],
 )
 def test_key_pairs_that_anybody_could_use_or_nobody_could_tell_apart_are_refused(tmp_path, entries, said):
@@ -208,6 +212,7 @@ def test_key_pairs_that_anybody_could_use_or_nobody_could_tell_apart_are_refused
         ({"endpoint_url": "http://s3", "access_key": "a"}, "given together"),
         ({"endpoint_url": "http://s3", "secret_key": "very-secret"}, "given together"),
         ({"endpoint_url": "http://s3", "regoin": "eu"}, "regoin"),
+        ({"access_key": "a", "secret_key": "change-me"}, "is still change-me"),
     ],
 )
 def test_access_to_a_bucket_that_cannot_work_is_refused(tmp_path, entry, said):

@@ -64,6 +64,32 @@ def test_an_invalid_url_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, v
     assert "hush" not in ran.output
 
 
+EXAMPLES = [
+    ("REDIS_URL", "redis://:change-me@127.0.0.1:6379/0"),
+    ("BROKER_URL", "rediss://user:change%2Dme@127.0.0.1:6379/0"),
+    ("REDIS_URL", "sentinel://:mine@h:26379/0?master=m&sentinel_password=change-me"),
+    ("CREDENTIALS", '[{"secret_id": "AKIDx", "secret_key": "change-me"}]'),
+    ("BUCKETS", '{"b-1": {"endpoint_url": "http://s3", "access_key": "a", "secret_key": "change-me"}}'),
+    ("METRICS_TOKEN", "change-me"),
+    ("SECRET_KEY", "change-me"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), EXAMPLES)
+def test_the_secret_of_the_examples_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """Whoever copies an example and leaves a secret as it is does not start with one that everybody knows."""
+    monkeypatch.setenv(f"STEMLINE_{name}", value)
+    ran = CliRunner().invoke(main, ["settings", "--check"])
+    assert 1 == ran.exit_code
+    assert f"STEMLINE_{name}: a secret is still change-me, as in the example; set your own" in ran.output
+    monkeypatch.setenv(
+        f"STEMLINE_{name}", value.replace("change", "hush").replace("me", "then-change-me-soon")
+    )
+    assert "change-me, as in" not in CliRunner().invoke(main, ["settings", "--check"]).output
+
+
 def test_the_settings_page_is_up_to_date() -> None:
     """docs/settings.md is what `make docs` would write."""
     assert page() == (REPOSITORY / "docs" / "settings.md").read_text()
