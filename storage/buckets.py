@@ -14,7 +14,7 @@ from stemline.runtime.credentials import CredentialFile, CredentialFiles
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.storage.access_check import check_access
 from stemline.storage.clients import Clients
-from stemline.storage.download import Download
+from stemline.storage.download import Download, Downloaded
 from stemline.storage.incoming import IncomingUploads
 from stemline.storage.job_errors import source_errors
 from stemline.storage.objects import ObjectHead, head_object
@@ -77,8 +77,8 @@ class Buckets:
         max_bytes: int,
         progress: Callable[[int, int], None] | None = None,
         cancelled: CancelCheck | None = None,
-    ) -> int:
-        """Download a source into a file and return its size in bytes.
+    ) -> Downloaded:
+        """Download a source into a file.
 
         A broken download is resumed, unless the object was replaced; then it starts again.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +28,16 @@ MIN_BUDGET_S = 30.0
 """How long a download may be slower, unless the budget is longer, s."""
 MAX_RESTARTS = 3
 """How often an object may be replaced during its download."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """What was downloaded."""
+
+    size: int
+    """Bytes."""
+    etag: str
+    """Of the object that all of them are from."""
 
 
 class ObjectChanged(StemlineError):
@@ -56,8 +67,8 @@ class Download:
         self._restarts = 0
         self._began = time.monotonic()
 
-    def run(self, path: Path) -> int:
-        """Download the object into a file and return its size in bytes.
+    def run(self, path: Path) -> Downloaded:
+        """Download the object into a file.
 
         Raises:
             SourceTooLarge: It is larger than allowed; nothing was fetched if the store gave its size.
@@ -73,7 +84,7 @@ class Download:
                 complete = self._budget.run(
                     lambda: self._fetch(file), bucket=self._bucket.name, key=self._key
                 )
-        return self._received
+        return Downloaded(self._received, self._etag)
 
     def _fetch(self, file: BinaryIO) -> bool:
         """Request the rest of the object; return whether it is now complete."""

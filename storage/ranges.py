@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from stemline.storage.clients import BucketClient
 from stemline.storage.s3_errors import UnusableResponse, field_of, status_of
@@ -16,6 +16,12 @@ from stemline.storage.s3_errors import UnusableResponse, field_of, status_of
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15}|\*)")
 _UNSATISFIED: Final = frozenset({412, 416})
 """Statuses where the object is another one, or ends before the part."""
+
+
+class ObjectReplaced(BotoCoreError):  # type: ignore[misc]  # botocore ships no types
+    """A store sent a part of another object than the one that was asked for."""
+
+    fmt = "The object was replaced while it was read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ def request_part(
 
     Raises:
         UnusableResponse: The response has another part of the object, or is none of a store.
+        ObjectReplaced: It has a part of an object with another ETag.
         ClientError, BotoCoreError: The store refused, or cannot be reached.
     """
     options = {"IfMatch": etag} if etag else {}
@@ -59,10 +66,15 @@ def request_part(
             if match is None or int(match[1]) != first:
                 raise UnusableResponse(operation="GetObject", field="Content-Range")
             begins, size = first, None if match[2] == "*" else match[2]
+        found = field_of(response, "ETag", "GetObject")
+        if etag and found != etag:  # the store does not know If-Match
+            raise ObjectReplaced
         # A chunked response, as of some gateways, has no length; its own last chunk marks the end.
-        yield Part(body, begins, None if size is None else int(size), field_of(response, "ETag", "GetObject"))
+        yield Part(body, begins, None if size is None else int(size), found)
 
 
 def is_another_object(error: BaseException) -> bool:
-    """Return whether the store refused a part because the object was replaced, or is shorter than that."""
-    return isinstance(error, ClientError) and status_of(error) in _UNSATISFIED
+    """Return whether a part is missing because the object was replaced, or is shorter than that."""
+    if isinstance(error, ClientError):
+        return status_of(error) in _UNSATISFIED
+    return isinstance(error, ObjectReplaced)

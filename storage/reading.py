@@ -11,7 +11,7 @@ from stemline.jobs.errors import SourceTooLarge
 from stemline.runtime.compat.botocore import read_available
 from stemline.storage.clients import BucketClient
 from stemline.storage.download import ObjectChanged
-from stemline.storage.ranges import is_another_object, request_part
+from stemline.storage.ranges import ObjectReplaced, is_another_object, request_part
 from stemline.storage.retry import RetryBudget, TransferCancelled
 from stemline.storage.s3_errors import status_of
 
@@ -64,7 +64,7 @@ class PieceReader:
             piece, self._is_complete = budget.run(
                 lambda: self._request(end), bucket=self._bucket.name, key=self._key
             )
-        except ClientError as error:
+        except (ClientError, ObjectReplaced) as error:
             if status_of(error) == 416 and not self._received:
                 piece, self._is_complete = b"", True  # an empty object has no range
             elif is_another_object(error):

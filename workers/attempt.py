@@ -117,8 +117,8 @@ class Attempt:
                 stages.publish(work)
         result = stages.result_of(work, report)
         waveforms = stages.waveforms_of(work, report)
-        # Of a source that was replaced meanwhile it is not known which one was separated.
-        kept = digest if digest and digest == reuse.digest_of(work) else ""
+        # Equal jobs that come later ask for the source as it was before the download.
+        kept = digest if digest and digest == reuse.digest_of_downloaded(work) else ""
         retry_until_stored(lambda: store.attempts.succeed(self.job, result, waveforms, digest=kept))
         return report
 

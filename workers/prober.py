@@ -115,7 +115,7 @@ class Prober:
         try:
             size = self._buckets.download(
                 spec.tenant, spec.input_object, path, max_bytes=most, cancelled=late
-            )
+            ).size
         except SourceTooLarge:
             where = spec.tenant.region, spec.tenant.bucket, spec.input_object
             head = self._buckets.head(*where, cancelled=late)

@@ -30,12 +30,22 @@ def digest_of(work: Work) -> str:
     if not spec.reuse:
         return ""
     source = _head(work, spec.tenant.region, spec.tenant.bucket, spec.input_object)
-    if source is None or not source.etag or source.size is None:
+    return _digest(work, source.etag, source.size) if source is not None else ""
+
+
+def digest_of_downloaded(work: Work) -> str:
+    """Return the same for the source that was downloaded, which may be another than that of before."""
+    return _digest(work, work.source_etag, work.source_bytes)
+
+
+def _digest(work: Work, etag: str, size: int | None) -> str:
+    if not etag or etag.startswith("W/") or size is None:  # a weak ETag may stand for other bytes
         return ""
+    spec = work.job.spec
     engine, limits = work.context.settings.engine, work.context.settings.source
     parts: list[Any] = [
         version("stemline"),
-        [str(spec.tenant), spec.input_object, source.etag, source.size, spec.audio_track],
+        [str(spec.tenant), spec.input_object, etag, size, spec.audio_track],
         [spec.separate.audio_mode, asdict(spec.separate.audio_config), spec.codec, spec.tracks()],
         [work.model.name, work.model.version, engine.name, engine.context_frames, engine.refine],
         [engine.mask_extension, limits.keep_video_origin, limits.max_pause_s],

@@ -55,6 +55,8 @@ class Work:
     leftovers: list[Upload] = field(default_factory=list)
     """What a cleanup could not."""
     source_bytes: int = 0
+    source_etag: str = ""
+    """Of the object that was downloaded."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Duration of each stage, s."""
     _model: ModelChoice | None = None
@@ -90,7 +92,7 @@ def download(work: Work, folder: Path, space: ScratchSpace) -> Path:
     job, path = work.job, folder / "source"
     work.lease.stage = "download"
     with work.timed("download") as span:
-        size = work.context.buckets.download(
+        found = work.context.buckets.download(
             job.spec.tenant,
             job.spec.input_object,
             path,
@@ -98,8 +100,8 @@ def download(work: Work, folder: Path, space: ScratchSpace) -> Path:
             progress=report_progress,
             cancelled=work.lease.should_stop,
         )
-        annotate(span, bytes=size)
-    work.source_bytes = size
+        annotate(span, bytes=found.size)
+    work.source_bytes, work.source_etag = found.size, found.etag
     work.lease.progress = DOWNLOADED
     return path
 

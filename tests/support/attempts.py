@@ -20,6 +20,7 @@ from stemline.runtime.telemetry import Tracer
 from stemline.separation.media import EncodedStem, MediaInfo, OutputSpec
 from stemline.separation.pipeline import Report
 from stemline.storage import Upload
+from stemline.storage.download import Downloaded
 from stemline.testing.samples import job_spec
 from stemline.workers import stages, store_retry
 from stemline.workers.attempt import Attempt
@@ -80,7 +81,7 @@ class Bench:
         self.store, self.buckets, self.engine = Fake(), Fake(), Fake()
         vars(self.buckets)["stems"] = self.buckets
         self.store.results["heartbeat"] = lambda *_, **__: False
-        self.buckets.results |= {"download": lambda *_, **__: 100, "open": self._open}
+        self.buckets.results |= {"download": lambda *_, **__: Downloaded(100, '"e"'), "open": self._open}
         self.buckets.results["send"] = lambda upload, *_, **__: replace(upload, md5="0" * 32)
         self.engine.results["separate_file"] = self._separate
         monkeypatch.setattr(stages, "separate_file", self.engine.separate_file)

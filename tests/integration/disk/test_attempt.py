@@ -13,6 +13,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import BucketAccess, Settings
 from stemline.separation.errors import DiskFull
 from stemline.storage import Buckets
+from stemline.storage.download import Downloaded
 from stemline.workers.outcome import AttemptResult, Outcome
 from tests.conftest import S3
 from tests.support.attempts import Bench
@@ -37,7 +38,7 @@ class Downloading(Bench):
         spec = replace(self.job.spec, tenant=Tenant(s3.bucket, s3.region), input_object="source")
         self.job = replace(self.job, spec=spec)
 
-    def _download(self, *given: Any, progress: Any, **options: Any) -> int:
+    def _download(self, *given: Any, progress: Any, **options: Any) -> Downloaded:
         def received(*counts: int) -> None:
             if self.says_size:
                 progress(*counts)

@@ -99,10 +99,13 @@ def test_a_source_arrives_whole(s3: S3, buckets: Buckets, tenant: Tenant, tmp_pa
     s3.client.put_object(Bucket=s3.bucket, Key="in/söng +&.mp3", Body=data)
     seen: list[tuple[int, int]] = []
     path = tmp_path / "source"
-    size = buckets.download(
+    found = buckets.download(
         tenant, "in/söng +&.mp3", path, max_bytes=10 * MIB, progress=lambda *p: seen.append(p)
     )
-    assert (len(data), data, (len(data), len(data))) == (size, path.read_bytes(), seen[-1])
+    assert (len(data), data, (len(data), len(data))) == (found.size, path.read_bytes(), seen[-1])
+    head = buckets.head(tenant.region, tenant.bucket, "in/söng +&.mp3")
+    assert head is not None
+    assert head.etag == found.etag
 
 
 def test_a_broken_download_is_resumed(
@@ -113,7 +116,7 @@ def test_a_broken_download_is_resumed(
     s3.client.put_object(Bucket=s3.bucket, Key="in", Body=data)
     proxy.plan = once(Fault(cut_after=2 * MIB), method="GET", times=3)
     path = tmp_path / "source"
-    assert len(data) == buckets.download(tenant, "in", path, max_bytes=10 * MIB)
+    assert len(data) == buckets.download(tenant, "in", path, max_bytes=10 * MIB).size
     assert data == path.read_bytes()
     assert 4 == len(proxy.seen)
 

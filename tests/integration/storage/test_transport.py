@@ -63,7 +63,7 @@ def use_every_operation(buckets: Buckets, s3: S3, folder: Path) -> None:
         else:
             buckets.stems.abort(upload)
     tenant = Tenant(s3.bucket, s3.region)
-    assert 5 == buckets.download(tenant, "out/a", folder / "read", max_bytes=100)
+    assert 5 == buckets.download(tenant, "out/a", folder / "read", max_bytes=100).size
     assert b"la la" == (folder / "read").read_bytes()
     assert buckets.stems.delete_own(*where, "out/a", job_id=JOB, token=1, expires_at=soon())
     assert buckets.head(*where, "out/a") is None
@@ -187,7 +187,7 @@ def test_a_source_without_content_length_arrives_whole(s3: S3, proxy: FaultyProx
     s3.client.put_object(Bucket=s3.bucket, Key="in/a", Body=data)
     proxy.plan = lambda *_: Fault(chunked=True)
     buckets, tenant, path = buckets_at(s3, proxy.endpoint_url), Tenant(s3.bucket, s3.region), tmp_path / "a"
-    assert len(data) == buckets.download(tenant, "in/a", path, max_bytes=len(data))
+    assert len(data) == buckets.download(tenant, "in/a", path, max_bytes=len(data)).size
     assert data == path.read_bytes()
     with pytest.raises(SourceTooLarge):
         buckets.download(tenant, "in/a", path, max_bytes=len(data) - 1)
@@ -202,7 +202,7 @@ def test_a_broken_source_without_content_length_is_downloaded_again(
     s3.client.put_object(Bucket=s3.bucket, Key="in/a", Body=data)
     proxy.plan = once(Fault(chunked=True, cut_after=2 << 20), method="GET")
     path = tmp_path / "a"
-    size = buckets_at(s3, proxy.endpoint_url).download(
+    found = buckets_at(s3, proxy.endpoint_url).download(
         Tenant(s3.bucket, s3.region), "in/a", path, max_bytes=len(data)
     )
-    assert (len(data), data) == (size, path.read_bytes())
+    assert (len(data), data) == (found.size, path.read_bytes())

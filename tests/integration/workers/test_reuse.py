@@ -163,6 +163,22 @@ def test_a_source_that_changes_meanwhile_is_not_reused(bench: Bench) -> None:
     assert 2 == bench.separated
 
 
+def test_a_source_that_is_another_one_for_a_moment_is_not_reused(bench: Bench) -> None:
+    """Stems of what was there during the download alone are not those of what was there around it."""
+    sound = bench.s3.client.get_object(Bucket=bench.s3.bucket, Key="in/a.wav")["Body"].read()
+
+    def swap(method: str, path: str) -> Fault | None:
+        if method == "GET" and "in/a.wav" in path:
+            bench.put(b"other sound")
+        return None
+
+    bench.proxy.plan, bench.before_end = swap, lambda: bench.put(sound)
+    bench.done(bench.submit())
+    bench.proxy.plan, bench.before_end = lambda *_: None, None
+    assert "" == bench.done(bench.submit()).result.reused
+    assert 2 == bench.separated
+
+
 @pytest.mark.parametrize("loss", ["deleted", "replaced", "other size"])
 def test_lost_stems_are_separated_again(bench: Bench, loss: str) -> None:
     """Where a stem is not what the record says, the job is separated, and later ones copy its stems."""

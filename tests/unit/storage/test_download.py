@@ -13,7 +13,14 @@ from botocore.exceptions import ClientError
 from urllib3 import HTTPResponse
 
 from stemline.storage.clients import BucketClient
-from stemline.storage.download import MAX_RESTARTS, MIN_BUDGET_S, MIN_BYTES_PER_S, Download, ObjectChanged
+from stemline.storage.download import (
+    MAX_RESTARTS,
+    MIN_BUDGET_S,
+    MIN_BYTES_PER_S,
+    Download,
+    Downloaded,
+    ObjectChanged,
+)
 from stemline.storage.retry import BudgetExhausted, RetryBudget
 
 DATA = bytes(range(100))
@@ -59,7 +66,7 @@ def download(store: Store, budget_s: float = 0) -> Download:
 def test_each_request_goes_on_with_the_same_object(tmp_path: Path) -> None:
     """Later requests ask for the rest of the one that the first one got, and for no other."""
     store = Store(most=40)
-    assert 100 == download(store).run(tmp_path / "source")
+    assert Downloaded(100, '"0"') == download(store).run(tmp_path / "source")
     assert DATA == (tmp_path / "source").read_bytes()
     assert [(None, None), ("bytes=40-", '"0"'), ("bytes=80-", '"0"')] == store.asked
 
@@ -73,7 +80,7 @@ def test_a_source_may_be_replaced_three_times(tmp_path: Path, times: int) -> Non
         with pytest.raises(ObjectChanged):
             run.run(tmp_path / "source")
     else:
-        assert 100 == run.run(tmp_path / "source")
+        assert Downloaded(100, f'"{times}"') == run.run(tmp_path / "source")
         assert DATA == (tmp_path / "source").read_bytes()
     assert times == store.version
 
@@ -86,6 +93,6 @@ def test_a_store_that_sends_next_to_nothing_is_given_up(
     in_time, late = download(Store(), budget_s), download(Store(), budget_s)
     now = time.monotonic()
     in_time._began, late._began = now - allowed_s + 20, now - allowed_s - 1 - 100 / MIN_BYTES_PER_S
-    assert 100 == in_time.run(tmp_path / "source")
+    assert 100 == in_time.run(tmp_path / "source").size
     with pytest.raises(BudgetExhausted, match="too slowly"):
         late.run(tmp_path / "source")

@@ -10,8 +10,9 @@ import pytest
 from urllib3 import HTTPResponse
 
 from stemline.storage.clients import BucketClient
-from stemline.storage.download import Download
+from stemline.storage.download import Download, ObjectChanged
 from stemline.storage.ranges import request_part
+from stemline.storage.reading import PIECE_BYTES, PieceReader
 from stemline.storage.retry import BudgetExhausted, RetryBudget
 from stemline.storage.s3_errors import UnusableResponse
 
@@ -94,3 +95,29 @@ def test_a_download_never_joins_parts_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(BudgetExhausted):
         download(store, tmp_path / "in")
     assert {"bytes=50-"} == {each["Range"] for each in store.asked[1:]}
+
+
+def test_a_download_never_joins_parts_of_two_objects(tmp_path: Path) -> None:
+    """From a store that does not know If-Match, a replaced object is downloaded from its beginning."""
+    first = {"Body": b"old" * 20, "ContentLength": 200}
+    store = Store(
+        first,
+        part(DATA[60:], "bytes 60-199/200") | {"ETag": '"f"'},
+        {"Body": DATA, "ContentLength": 200, "ETag": '"f"'},
+    )
+    assert download(store, tmp_path / "in") == DATA
+    assert [None, "bytes=60-", None] == [each.get("Range") for each in store.asked]
+
+
+def test_a_reader_of_pieces_never_joins_those_of_two_objects() -> None:
+    """The lines of a manifest that was replaced are refused, whatever the store knows of conditions."""
+    pieces = [b"o" * PIECE_BYTES, b"n" * 10]
+    size = PIECE_BYTES + 10
+    store = Store(
+        part(pieces[0], f"bytes 0-{PIECE_BYTES - 1}/{size}"),
+        part(pieces[1], f"bytes {PIECE_BYTES}-{size - 1}/{size}") | {"ETag": '"f"'},
+    )
+    reader = PieceReader(BucketClient(store, "b"), "k", max_bytes=1 << 20, within_s=60, retry_budget_s=0)
+    assert pieces[0] == reader.next_piece()
+    with pytest.raises(ObjectChanged):
+        reader.next_piece()

@@ -32,6 +32,7 @@ from stemline.separation.errors import (
     WeightsCorrupt,
     WeightsMissing,
 )
+from stemline.storage.download import Downloaded
 from stemline.workers.failures import failure_code
 from stemline.workers.metrics import POSTPONED_CODES
 from stemline.workers.outcome import AttemptResult, Outcome
@@ -176,9 +177,9 @@ def test_a_job_that_is_too_large_for_the_disk_ends(make, monkeypatch, stage):
         bench = make(scratch_bytes=1 << 20, max_attempts=3)
         bench.job = replace(bench.job, attempt=attempt)
 
-        def download(*args: Any, progress: Any, **_: Any) -> int:
+        def download(*args: Any, progress: Any, **_: Any) -> Downloaded:
             progress(1, 2 << 20 if stage == "source" else 1)
-            return 1
+            return Downloaded(1, '"e"')
 
         def separate(_engine: Any, source: Path, _outputs: Any, **options: Any) -> None:
             if stage == "stems":

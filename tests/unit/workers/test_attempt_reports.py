@@ -336,9 +336,12 @@ def test_copied_stems_are_recorded_with_their_waveforms(
 def test_stems_of_a_source_that_was_replaced_are_not_reused(
     make: Any, monkeypatch: pytest.MonkeyPatch, digests: tuple[str, str], kept: str
 ) -> None:
-    """The digest is recorded only if it is the same before and after the separation."""
-    bench, found = make(), iter(digests)
-    monkeypatch.setattr(reuse, "digest_of", lambda work: next(found) if work.job is bench.job else "none")
+    """The digest is recorded only if it is that of the source that was downloaded."""
+    bench = make()
+    for name, digest in zip(("digest_of", "digest_of_downloaded"), digests, strict=True):
+        monkeypatch.setattr(
+            reuse, name, lambda work, digest=digest: digest if work.job is bench.job else "none"
+        )
     monkeypatch.setattr(reuse, "copied", lambda *_: None)
     assert Outcome.SUCCESS == bench.run().outcome
     (job, *_), options = bench.store.arguments("succeed")

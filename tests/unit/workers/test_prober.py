@@ -22,6 +22,7 @@ from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
 from stemline.separation.decoder import Decoder
 from stemline.storage import TransferCancelled
+from stemline.storage.download import Downloaded
 from stemline.testing import InMemoryStore
 from stemline.testing.samples import job_spec
 from stemline.workers import prober
@@ -35,13 +36,13 @@ class Bucket:
     def __init__(self, file: Path) -> None:
         self.file: Path | Exception = file
 
-    def download(self, tenant: Any, key: str, path: Path, *, max_bytes: int, **_: Any) -> int:
+    def download(self, tenant: Any, key: str, path: Path, *, max_bytes: int, **_: Any) -> Downloaded:
         if isinstance(self.file, Exception):
             raise self.file
         shutil.copy(self.file, path)
         if path.stat().st_size > max_bytes:
             raise SourceTooLarge
-        return path.stat().st_size
+        return Downloaded(path.stat().st_size, '"e"')
 
     def head(self, *_: str, cancelled: Callable[[], bool]) -> Any:
         assert not cancelled()

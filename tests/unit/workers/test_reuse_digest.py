@@ -65,7 +65,9 @@ def test_what_changes_the_stems_changes_the_digest(other: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    "head", [None, replace(HEAD, etag=""), replace(HEAD, size=None)], ids=["none", "no ETag", "no size"]
+    "head",
+    [None, replace(HEAD, etag=""), replace(HEAD, size=None), replace(HEAD, etag='W/"e"')],
+    ids=["none", "no ETag", "no size", "weak ETag"],
 )
 def test_a_source_that_is_not_known_is_equal_to_none(head: ObjectHead | None) -> None:
     """Where the store does not say which bytes it holds, the job is separated."""

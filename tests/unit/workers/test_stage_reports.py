@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stemline.separation.pipeline import Report
+from stemline.storage.download import Downloaded
 from stemline.workers import attempt
 from stemline.workers.lease_keeper import LeaseKeeper
 from stemline.workers.outcome import Outcome
@@ -34,9 +35,9 @@ def test_heartbeats_follow_the_stages(make: Any, lease: list[LeaseKeeper]) -> No
     def note(name: str) -> None:
         seen[name] = (lease[0].stage, lease[0].progress, lease[0].device)
 
-    def download(*_: Any, **__: Any) -> int:
+    def download(*_: Any, **__: Any) -> Downloaded:
         note("download")
-        return 4_321
+        return Downloaded(4_321, '"e"')
 
     def done(engine: Any, source: Any, outputs: Any, *, progress: Any, **_: Any) -> Report:
         note("begin")
@@ -94,7 +95,7 @@ def test_each_call_names_what_the_job_names(make: Any, lease: list[LeaseKeeper])
 def test_the_result_has_what_was_separated(make: Any) -> None:
     """Length, size of the source and model are recorded, by which usage is counted."""
     bench = make()
-    bench.buckets.results["download"] = lambda *_, **__: 4_321
+    bench.buckets.results["download"] = lambda *_, **__: Downloaded(4_321, '"e"')
 
     def done(engine: Any, source: Any, outputs: Any, **_: Any) -> Report:
         made = bench._separate(engine, source, outputs)
