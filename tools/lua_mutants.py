@@ -38,8 +38,8 @@ class Mutant:
 
     @property
     def place(self) -> str:
-        """Return the script and function."""
-        return f"{self.script}/{self.function}"
+        """Return the script and the function; for a shared function ``lib`` instead of its file."""
+        return f"{self.script.partition('/')[0]}/{self.function}"
 
     def __str__(self) -> str:
         return (

@@ -91,7 +91,8 @@ class Trials:
             name = item.nodeid
             return -near[name], -script[name], self._uses[name].seconds
 
-        part = mutant.place if mutant.script == "lib" and mutant.function else mutant.script
+        is_shared = mutant.script.startswith("lib/")
+        part = mutant.place if is_shared and mutant.function else mutant.script.partition("/")[0]
         able = [item for item in session.items if part in self._uses[item.nodeid].parts]
         return sorted(able, key=order)
 
@@ -218,7 +219,7 @@ def _record_scripts() -> set[str]:
 
 def _log_functions() -> None:
     """Let each function of ``lib`` write its name into the server's log, once for each run of a script."""
-    own = (FOLDER / "lib.lua").read_text()
+    own = scripts.library()
     log = f"redis.log(redis.LOG_WARNING, '{_LOGGED}\\1')"
     logging = FUNCTION.sub(rf"\g<0> if not ran.\1 then ran.\1 = true {log} end", own)
     _replace(own, f"local ran = {{}}\n{logging}")
@@ -241,6 +242,12 @@ def _replace(before: str, after: str) -> None:
     scripts.source = source
 
 
+def scripts_and_library() -> list[str]:
+    """Return the names of all scripts, and of the files with what they share, without their ending."""
+    found = {path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.lua")}
+    return sorted(found - {"schema"})
+
+
 def try_changes(chosen: Sequence[Mutant], processes: int) -> Trials:
     """Try the changes, so many at the same time."""
     trials = Trials(chosen, processes)
@@ -257,7 +264,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--processes", type=int, default=2, help="so many changes at the same time")
     parser.add_argument("--list", action="store_true", help="print the changes and try none")
     asked = parser.parse_args(arguments)
-    names = asked.scripts or sorted(path.stem for path in FOLDER.glob("*.lua") if path.stem != "schema")
+    names = asked.scripts or scripts_and_library()
     found = [each for name in names for each in mutants(name, (FOLDER / f"{name}.lua").read_text())]
     chosen = found[:: asked.every]
     if asked.list:

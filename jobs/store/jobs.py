@@ -272,7 +272,7 @@ def _hop(spec: JobSpec) -> tuple[str, str]:
 
 
 def _criteria(which: JobFilter) -> list[str | int]:
-    """Return the arguments of ``criteria`` in lib.lua."""
+    """Return the arguments of ``criteria`` in lib/search.lua."""
     return [
         which.queue_id or "",
         records.digest(which.input_object) if which.input_object is not None else "",

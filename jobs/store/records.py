@@ -72,7 +72,7 @@ def job(flat: Sequence[str]) -> Job | None:
     """Return a job from what a script returns of it; ``None`` from nothing.
 
     Args:
-        flat: Fields and values of its hash, with ``id``, and perhaps those of ``shown`` in lib.lua.
+        flat: Fields and values of its hash, with ``id``, and perhaps those of ``shown`` in lib/views.lua.
     """
     if not flat:
         return None

@@ -1,7 +1,7 @@
 """The Lua scripts of the store.
 
 The text of a script is the transition table and some constants, written as Lua, followed by
-``schema.lua`` (the keys), ``lib.lua`` (shared functions) and the script's own file.
+``schema.lua`` (the keys), the files of ``lib/`` (shared functions) and the script's own file.
 """
 
 from __future__ import annotations
@@ -34,6 +34,26 @@ MAX_PASSED: Final = 1000
 MAX_MOVED: Final = 50
 """Jobs that one call of claim gives a line apart."""
 
+_LIBRARY: Final = (
+    "records",
+    "lines",
+    "sums",
+    "events",
+    "usage",
+    "slots",
+    "turns",
+    "queues",
+    "callbacks",
+    "room",
+    "batches",
+    "jobs",
+    "views",
+    "search",
+    "limits",
+    "attempts",
+    "tenants",
+)
+"""Files of ``lua/lib/``; each uses only functions of itself and of those before it."""
 _REFUSED_WHEN_FULL: Final = {"batch_rows", "create", "open", "template", "use_nonce"}
 """Scripts that add something. At ``maxmemory`` the server refuses them before they write; all others run."""
 
@@ -71,12 +91,21 @@ def _constants() -> str:
 
 
 @cache
+def library() -> str:
+    """Return the text of the functions that scripts share."""
+    return "".join(_text(f"lib/{name}") for name in _LIBRARY)
+
+
+@cache
 def source(name: str) -> str:
     """Return the whole text of a script."""
-    folder = files("stemline.jobs.store") / "lua"
     flags = "" if name in _REFUSED_WHEN_FULL else " flags=allow-oom"
-    parts = "".join((folder / f"{part}.lua").read_text() for part in ("schema", "lib", name))
-    return f"#!lua{flags}\n{_constants()}{parts}"
+    return f"#!lua{flags}\n{_constants()}{_text('schema')}{library()}{_text(name)}"
+
+
+def _text(name: str) -> str:
+    """Return the text of a file in ``lua/``, named without its ending."""
+    return files("stemline.jobs.store").joinpath("lua", f"{name}.lua").read_text()
 
 
 class Scripts:

@@ -47,7 +47,7 @@ def budget_arguments(budget: Budget) -> tuple[str | int, str | int]:
 
 
 def usage(day: int, credential: str, sums: dict[str, int]) -> Usage:
-    """Return the sums of one credential and day, by their names in ``use`` of lib.lua."""
+    """Return the sums of one credential and day, by their names in ``use`` of lib/usage.lua."""
     values: dict[str, Any] = {name: value for name, value in sums.items() if not name.startswith("work_ms:")}
     work = {
         name.removeprefix("work_ms:"): value for name, value in sums.items() if name.startswith("work_ms:")

@@ -48,7 +48,9 @@ def _load(valkey: Valkey) -> dict[str, str]:
 def scripts_of_the_store() -> list[str]:
     """Return the names of all scripts."""
     folder = files("stemline.jobs.store") / "lua"
-    return sorted({path.name.removesuffix(".lua") for path in folder.iterdir()} - {"schema", "lib"})
+    return sorted(
+        {path.name.removesuffix(".lua") for path in folder.iterdir() if path.is_file()} - {"schema"}
+    )
 
 
 def reload_scripts() -> None:

@@ -173,7 +173,7 @@
 --   P:sums                     hash    what metrics need now: state:<state> (jobs, by stored state), and the sums over
 --                                      all queues of what P:loads keeps of each: create, prune, every change of a
 --                                      job's state or of a queue; counted (1 once all was counted): statistics
---   P:loads                    hash    queue -> what it adds to P:sums, as numbers in the order of LOAD in lib.lua
+--   P:loads                    hash    queue -> what it adds to P:sums, as numbers in the order of LOAD in lib/sums.lua
 --   P:uncounted                zset    tenants whose queues have to be counted for P:sums: statistics
 --   P:busiest                  zset    queue id by its waiting and running jobs, negative
 --   P:oldest:<level>           zset    queue id by the creation time of its oldest waiting job; Active queues only

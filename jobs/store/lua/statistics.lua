@@ -3,7 +3,7 @@
 -- ARGV: 3 how many queues to describe, the busiest first, 4 of how many tenants to count the queues in one call, where
 --       they have to be counted anew, 5 how many demands
 -- Returns {now, counts, sums, queues, oldest waiting job by level, {delayed, expired leases, pending callbacks,
--- due callbacks, next due ('' for none), dead letters, leftovers}, demands as in lib.lua}; a queue is {id, tenant, load}
+-- due callbacks, next due ('' for none), dead letters, leftovers}, demands as in lib/lines.lua}; a queue is {id, tenant, load}
 --         | {'counting', tenants whose queues are not counted yet}
 
 -- Count anew. Once in the life of a store, or after P:sums was deleted: a store may be older than its sums. Jobs are

@@ -62,7 +62,7 @@ def test_tokens_are_made_in_one_place() -> None:
     found = {
         file.name: written.findall(text)
         for file in (files("stemline.jobs.store") / "lua").iterdir()
-        if "redis.call('HSET'" in (text := file.read_text()) and file.name != "lib.lua"
+        if file.is_file() and "redis.call('HSET'" in (text := file.read_text())
     }
     assert {"claim.lua", "reclaim.lua"} == {name for name, values in found.items() if values}
     assert {"next_token(job"} == {value for values in found.values() for value in values}
