@@ -65,6 +65,7 @@ def test_the_song_is_the_one_that_was_recorded(golden) -> None:
         assert expected == hashlib.sha256(mix.tobytes()).hexdigest()
 
 
+@pytest.mark.thorough  # the contract of engines, in test_engines.py, has the same
 def test_two_stems_of_a_song_equal_spleeters(golden, weights_2stems: Path) -> None:
     """With the real weights both extensions give Spleeter's samples over three segments, seams included."""
     check(load_engine("2stems"), song_of(30.0), golden("2stems_song.npz"))

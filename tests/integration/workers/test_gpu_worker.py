@@ -68,7 +68,7 @@ def batches(folder: Path) -> list[tuple[int, int]]:
 
 def test_the_jobs_of_a_worker_share_one_engine_and_its_batches(env, store: Store, s3, tmp_path: Path) -> None:
     """Eight jobs run at once in one process with one engine, and their segments run together."""
-    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(20))
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(13))
     jobs = [submit(store, s3, "in/a.wav", user_data=str(number)) for number in range(8)]
     started = worker(tmp_path, env)
     try:

@@ -216,8 +216,9 @@ def test_memory_does_not_grow_with_length(engine: LoadedEngine) -> None:
 
     peak(1)  # what is made once
     more = 11 * 24 * 700 * 2 * 4  # bytes of the samples that the longer stream has more
-    # All of the process is counted, also what a thread of an earlier test still does: the least of some.
-    assert min(peak(12) for _ in range(4)) - min(peak(1) for _ in range(2)) < more / 2
+    least = min(peak(1) for _ in range(2))
+    # All of the process is counted, also what a thread of an earlier test still does: one of some is enough.
+    assert any(peak(12) - least < more / 2 for _ in range(4))
 
 
 def test_a_track_is_normalised_as_a_whole(store: WeightStore) -> None:
