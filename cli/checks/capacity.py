@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, warn
+from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
     from stemline.jobs.batch import Batch
@@ -40,13 +41,14 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
             for batch in store.batches.search(tenant, size=_MAX_BATCHES).items
             if batch.state is BatchState.PAUSED and batch.waiting
         ]
-    except StoreUnavailable:
-        yield fail("capacity", "the store does not answer", "see the check of the store")
+        spent = list(_budgets(context, store.usage))
+    except StoreUnavailable as error:
+        message = f"the store does not answer: {reason_of(error.__cause__ or error)}"
+        yield fail("capacity", message, "see the check of the store")
         return
-    else:
-        yield from _budgets(context, store.usage)
     finally:
         store.close()
+    yield from spent
     for load in snapshot.queues:
         yield from _queue(load, sizes.get(load.id, 0))
     yield from _put_off(snapshot)

@@ -22,6 +22,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.runtime.settings import Settings
 from stemline.runtime.store import open_store
 from stemline.testing.client import BUCKET, REGION
+from stemline.testing.processes import eventually
 from tests.integration.observe.conftest import SECRETS
 from tests.support.raised import classes_in
 
@@ -168,6 +169,20 @@ def test_without_json_it_prints_a_line_for_each_finding(service, monkeypatch: py
     )
 
 
+def capacity() -> list[dict[str, Any]]:
+    """What `stemline doctor capacity` finds; on a busy machine the store may not answer in time at once."""
+
+    def found() -> list[dict[str, Any]]:
+        ran = CliRunner().invoke(main, ["doctor", "capacity", "--json"])
+        findings = list(map(json.loads, ran.stdout.splitlines()))
+        late = "did not answer in time" in messages(findings) or "did not end within" in messages(findings)
+        assert late or 0 == ran.exit_code, ran.output
+        return [] if late else findings
+
+    answered: list[dict[str, Any]] = eventually(found, what="the answers of the store")
+    return answered
+
+
 def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest.MonkeyPatch):
     """Paused, full and limited queues, and a model that no worker has, are named with what helps."""
     monkeypatch.setenv("STEMLINE_REDIS_URL", valkey_server.url)
@@ -182,13 +197,11 @@ def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest
     assert store.attempts.claim("test", (0, 1, 2)) is not None
     separate = VoiceSeparate(AudioMode.IS_AUDIO, model="htdemucs")
     store.jobs.create([JobSpec(tenants[2], "a", separate, Output("r", "b"))])
-    ran = CliRunner().invoke(main, ["doctor", "capacity", "--json"])
-    assert "for a time or another job" not in ran.stdout
+    assert "for a time or another job" not in messages(capacity(), "ok")
     later = JobSpec(tenants[2], "a", VoiceSeparate(AudioMode.IS_AUDIO), Output("r", "b"), not_before=1 << 52)
     store.jobs.create([later])
     store.close()
-    ran = CliRunner().invoke(main, ["doctor", "capacity", "--json"])
-    found = list(map(json.loads, ran.stdout.splitlines()))
+    found = capacity()
     assert "1 more job waits for a time or another job: NotBefore" in messages(found, "ok")
     text = messages(found, "warning")
     assert "1 jobs wait for htdemucs, which no worker that runs serves" in text
@@ -196,7 +209,6 @@ def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest
     assert "8 wait, 1 run; it runs at most 1 at once" in text
     assert f"`stemline resume {limited} --concurrent N`" in text
     assert f"queue {paused} holds 9 of at most 9 waiting jobs" in text
-    assert 0 == ran.exit_code
 
 
 @pytest.fixture
