@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import click
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from stemline.client.call import Call
 
 T = TypeVar("T")
-_SILENT_S: Final = 5.0
 
 
 class WaitNotice:
@@ -24,19 +23,20 @@ class WaitNotice:
     Call :meth:`moved` when something has happened.
 
     Attributes:
+        silent_s: Time without anything, after which it is said, s.
         has_said: Whether it took long.
     """
 
-    def __init__(self, what: str, *, silent_s: float = _SILENT_S) -> None:
+    silent_s = 5.0
+
+    def __init__(self, what: str) -> None:
         """Begin nothing yet.
 
         Args:
             what: Is waited for.
-            silent_s: Time without anything, after which it is said.
         """
         self.has_said = False
         self._what = what
-        self._silent_s = silent_s
         self._moved = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="wait-notice", daemon=True)
@@ -66,13 +66,12 @@ class WaitNotice:
                 return
 
     def _left(self) -> float:
-        return self._moved + self._silent_s - time.monotonic()
+        return self._moved + self.silent_s - time.monotonic()
 
 
 class NoticingClient(Client):
     """A client that says once that the service does not answer, after some seconds."""
 
-    silent_s = _SILENT_S
     _is_watched = False
     """Whether a call is watched now, or was said to take long."""
 
@@ -82,7 +81,7 @@ class NoticingClient(Client):
         if is_held or self._is_watched:
             return super().send(call, within_s=within_s)
         self._is_watched = True
-        notice = WaitNotice(f"an answer of {self.target.api}", silent_s=self.silent_s)
+        notice = WaitNotice(f"an answer of {self.target.api}")
         try:
             with notice:
                 return super().send(call, within_s=within_s)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stemline.cli.main import main
+from stemline.cli.wait_notice import WaitNotice
 from stemline.client import Client, S3Access, Target
 from stemline.client.target import save_profile
 from stemline.runtime.settings import BucketAccess, HostRoute
@@ -39,7 +40,8 @@ class Service:
 
 @pytest.fixture
 def service(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """A service with an empty bucket."""
+    """A service with an empty bucket; commands do not say that a busy machine is slow."""
+    monkeypatch.setattr(WaitNotice, "silent_s", 600.0)
     routes = {"*": HostRoute(bucket=s3.bucket, region=REGION)}
     home = tmp_path / "home"
     environment = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}

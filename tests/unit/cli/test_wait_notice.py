@@ -13,17 +13,19 @@ from stemline.client.call import Call, nothing
 from stemline.client.sender import Sender
 
 
-def test_a_wait_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wait_is_said_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """It is said while it lasts, and not again."""
-    with WaitNotice("the store", silent_s=0.0) as watch:
+    monkeypatch.setattr(WaitNotice, "silent_s", 0.0)
+    with WaitNotice("the store") as watch:
         watch._thread.join(5)  # it ends as soon as it has said it
         assert "Waiting for the store ...\n" == capsys.readouterr().err
         assert watch.has_said
 
 
-def test_what_goes_on_is_no_wait(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_on_is_no_wait(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A block that ends in time, and one in which something happens, say nothing."""
-    with WaitNotice("the store", silent_s=60.0) as watch:
+    monkeypatch.setattr(WaitNotice, "silent_s", 60.0)
+    with WaitNotice("the store") as watch:
         watch.moved()
     assert not watch.has_said
     assert "" == capsys.readouterr().err
@@ -34,7 +36,7 @@ def test_a_client_says_once_that_a_service_is_silent(
     headers: dict[str, str], said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second silent call says nothing more; nor does one whose answer the service was asked to hold."""
-    monkeypatch.setattr(NoticingClient, "silent_s", 0.0)
+    monkeypatch.setattr(WaitNotice, "silent_s", 0.0)
     was_said = threading.Event()
     monkeypatch.setattr("stemline.cli.wait_notice.click.echo", lambda *_, **__: was_said.set())
 
