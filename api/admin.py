@@ -30,7 +30,7 @@ from stemline.runtime.threads import in_thread
 MAX_CONNECTIONS: Final = 64
 _TIMEOUT_S: Final = 2.0
 READY_S: Final = 3.0
-"""How long ``/readyz`` waits for what it asks, s: less than `stemline health` and Kubernetes' probes do."""
+"""How long ``/readyz`` waits for its checks, s: less than `stemline health` and Kubernetes' probes do."""
 _STOP_S: Final = 5.0
 
 
@@ -95,7 +95,7 @@ def create_app(
         settings: Store and broker to ask for, and the token of ``/metrics``.
         metrics_page: Returns the metrics.
         public: Address and port of the API.
-        ready_s: How long ``/readyz`` waits for what it asks, s.
+        ready_s: How long ``/readyz`` waits for store and broker, s.
     """
 
     def healthz(_: Request) -> Response:
@@ -133,7 +133,7 @@ def create_app(
 
 
 def _ask_all(asked: Mapping[str, Callable[[], str]], timeout_s: float) -> dict[str, str]:
-    """Ask all at a time, and return the answers by name; who has not answered in time is unreachable."""
+    """Ask all servers at once; return their answers by name, ``unreachable`` for those that are late."""
     end = time.monotonic() + timeout_s
     answers = {name: in_thread(ask, name=f"ready-{name}") for name, ask in asked.items()}
     found = {}
@@ -146,7 +146,7 @@ def _ask_all(asked: Mapping[str, Callable[[], str]], timeout_s: float) -> dict[s
 
 
 def reachable(host: str) -> str:
-    """Return where a server is reached that listens on an address, which may stand for all addresses."""
+    """Return the address at which to reach a server that listens on another one, which may be a wildcard."""
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 

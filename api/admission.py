@@ -61,7 +61,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "replay_callbacks": Operation.CALLBACKS,
     "replay_callbacks_where": Operation.CALLBACKS,
 }
-"""What a credential must be allowed, by the name of the route; everything else reads."""
+"""The operation that a credential must be allowed, by the name of the route; all other routes only read."""
 MAX_QUERY_FIELDS = 200
 TENANT_HEADER = "x-stemline-tenant"
 """Names the tenant, as ``<region>/<bucket>``, instead of the Host header."""
@@ -83,7 +83,7 @@ StreamContext = Annotated[RequestContext, Access.STREAM]
 
 @asynccontextmanager
 async def admitted(request: Request, access: Access) -> AsyncIterator[RequestContext]:
-    """Admit a request for as long as it is answered; its body counts as long.
+    """Admit a request until it is answered; until then its body counts towards the budget.
 
     Raises:
         StemlineError: It is refused.
@@ -98,7 +98,7 @@ async def admitted(request: Request, access: Access) -> AsyncIterator[RequestCon
 
 
 def is_lines(headers: Mapping[str, str]) -> bool:
-    """Return whether a body is JSON in lines."""
+    """Return whether a body is newline-delimited JSON."""
     return headers.get("content-type", "").partition(";")[0].strip().lower() == LINES
 
 
@@ -107,8 +107,8 @@ async def _receive(request: Request, share: BodyShare | None, *, streams: bool =
 
     Args:
         request: As received.
-        share: Room for the body of a request that changes something; None for one that only reads.
-        streams: Whether the body is left to be read.
+        share: Budget for the body of a request that changes something; None for one that only reads.
+        streams: Whether the body is read later, by the operation.
     """
     services: Services = request.app.state.services
     signed = _signed_request(request)
@@ -180,7 +180,7 @@ def _host(request: Request) -> str:
 
 
 def _chosen_tenant(signed: SignedRequest, *, is_signed: bool) -> str:
-    """Return the tenant that a request names in a header instead of the Host, or an empty text.
+    """Return the tenant that a request names in a header of its own instead of the Host, or an empty text.
 
     A browser cannot choose its Host header, so a page for several buckets needs another way.
 

@@ -48,7 +48,7 @@ RESOURCES = (
 
 
 class _Application(Starlette):
-    """Starlette with one middleware, which also answers exceptions, instead of two of its own around it."""
+    """Starlette with a single middleware, which also answers exceptions in place of Starlette's own two."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return what is called for each request."""

@@ -1,4 +1,4 @@
-"""The lines of a batch, which are split off in parts while its bytes arrive."""
+"""Splits the bytes of a batch into lines while they arrive."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ MAX_BYTES: Final = 64 << 20
 MAX_LINE: Final = 16 << 10
 """Longest line, bytes."""
 _PART_BYTES: Final = 64 << 10
-"""Rows are stored when so much of them has arrived, so the memory of a request does not grow with them."""
+"""Rows are stored each time this much has arrived, so that a request's memory does not grow with them."""
 
 
 class LineSplitter:
-    """Splits bytes into lines that are not blank, and gives them out in parts."""
+    """Splits bytes into lines, without blank ones, and returns them in parts."""
 
     def __init__(self) -> None:
         self._held = bytearray()
-        """Not split before there are enough: short lines take much more memory than their bytes."""
+        """Split only when there is enough for a part: short lines take much more memory than their bytes."""
         self._total = 0
 
     @property

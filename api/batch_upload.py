@@ -1,4 +1,4 @@
-"""The rows of a new batch on their way from a request, or an object of the bucket, into the store."""
+"""Stores the rows of a new batch, from a request or from an object of the bucket."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class BatchUpload:
     id: str
     spec: JobSpec
     is_known: bool = False
-    """Whether the batch is complete already: then its rows are only compared."""
+    """Whether the batch is already complete; its rows are then only compared."""
     body: str = ""
     """SHA-256 of the complete batch."""
     rows: int = 0
@@ -84,7 +84,7 @@ class BatchUpload:
         return row
 
     def seal(self, digest: str) -> None:
-        """Accept the batch, or compare it with the one that the key stands for.
+        """Accept the batch, or compare it with the one that was accepted under the same key.
 
         Raises:
             IdempotencyConflict: That one had another body.
@@ -105,7 +105,7 @@ class BatchUpload:
         )
 
     def drop(self) -> None:
-        """Forget what the request has stored; without this it would be held until it expires."""
+        """Delete what the request has stored; otherwise it would be kept until it expires."""
         if not self.is_known:
             with suppress(StoreUnavailable):
                 self.context.store.batches.drop(self.id, self.context.request_id)

@@ -18,7 +18,7 @@ _RETRY_AFTER_S: Final = 1.0
 class BodyBudget:
     """Bytes of request bodies that are held at a time, by credential.
 
-    A credential may hold as much as is still free: one that takes all it can leaves half to the others, a
+    A credential may hold as much as is still free: one that takes all it can leaves half to the others, and a
     second such one a quarter. So large bodies are refused before small ones.
     """
 

@@ -22,10 +22,10 @@ from stemline.wire import queries, views
 router = Router()
 
 BUDGET_S: Final = 20.0
-"""After this time the answer says where to go on, s."""
+"""How long one request works, s; then its answer says where to continue."""
 COUNTED_AT_ONCE: Final = 2000
 CHANGED_AT_ONCE: Final = 250
-"""Jobs of one call of the store: others are served between two of them."""
+"""Jobs of one call of the store, which serves other requests between two calls."""
 
 
 @router.post("/bulk/jobs/cancel", name="cancel_jobs_where")
@@ -89,7 +89,7 @@ def _send(context: RequestContext) -> Response:
 
 
 def _jobs(context: RequestContext, possible: frozenset[State]) -> tuple[JobFilter, bool]:
-    """Return which jobs are meant, and whether they are only counted.
+    """Return which jobs the filter selects, and whether they are only counted.
 
     Raises:
         RequestRefused: A parameter is unknown or not valid, or only jobs are meant that cannot be changed so.
@@ -100,7 +100,7 @@ def _jobs(context: RequestContext, possible: frozenset[State]) -> tuple[JobFilte
     if not states:
         raise RequestRefused(f"states must hold one of {', '.join(sorted(possible))}.")
     check_queues(context, {query.get("queue_id") or ""})
-    # Jobs that are created meanwhile are not meant.
+    # Jobs that are created later are not selected.
     end = min(query.pop("end", None) or context.store.now(), context.store.now())
     return JobFilter(states=states, end=end, order="Asc", **query), dry_run
 
@@ -119,7 +119,7 @@ def _changed(context: RequestContext, done: Counted) -> Response:
 
 
 def _all(which: JobFilter, size: int, change: Callable[[JobFilter], Counted]) -> Counted:
-    """Go through all jobs that match, some at a time, for as long as the budget allows."""
+    """Process all jobs that match, some at a time, until the time budget is used up."""
     end, jobs, cursor = time.monotonic() + BUDGET_S, 0, which.cursor
     while True:
         try:

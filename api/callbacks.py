@@ -21,7 +21,7 @@ from stemline.wire import queries, views
 router = Router()
 
 SHOWN_ATTEMPTS: Final = 10
-"""The latest attempts of a callback that a list shows; one that is asked for alone has all that are kept."""
+"""The latest attempts of each callback, which a list shows; a callback asked for alone has all of them."""
 
 
 @router.get("/callbacks", name="list_callbacks")
@@ -35,7 +35,7 @@ async def list_callbacks(context: ReadContext, request: Request) -> Response:
 
 def _list(context: RequestContext, query: DeliveryFilter) -> Response:
     outbox = context.store.outbox
-    if query.statuses == {"dead"}:  # by the time they were given up, as dead letters always were
+    if query.statuses == {"dead"}:  # by the time at which they were given up, as ever
         found = outbox.dead(
             tenant=context.tenant, host=query.host, since=query.since, page=query.page, size=query.size
         )
@@ -92,7 +92,7 @@ async def replay_callbacks_where(context: WriteContext, request: Request) -> Res
 
 
 def _shown(context: RequestContext, deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """Return callbacks, of several the latest attempts, without secrets for who may not replay them."""
+    """Return callbacks without secrets, unless replay is allowed; several with their latest attempts only."""
     if len(deliveries) > 1:
         deliveries = [replace(each, attempts=each.attempts[-SHOWN_ATTEMPTS:]) for each in deliveries]
     if context.policy.allows(Operation.CALLBACKS):

@@ -1,4 +1,4 @@
-"""Changes that are made from what was read: read again if another request was faster."""
+"""Changes that depend on a record that was read: the record is read again if another request changed it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TRIES: Final = 10
 
 
 def repeat_if_changed(change: Callable[[], T]) -> T:
-    """Return what a change returns, which reads a record and writes it with the revision it has read.
+    """Run a change, which reads a record and writes it with the revision that it read, and return its result.
 
     Raises:
         ChangedMeanwhile: Others changed the record at each try.

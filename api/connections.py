@@ -1,4 +1,4 @@
-"""How this service's settings become limits and deadlines of its connections."""
+"""Limits and deadlines of connections, from the settings."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 SMALL_PAGE = 20
-"""Records of which a request shows so many at most is like any other; one that shows more holds no turn."""
+"""A request that shows at most this many records is like any other; one that shows more takes no turn."""
 BUDGET_HEADER = "X-Stemline-Budget-Percent"
 """Says how much of the credential's budget for today is spent, where that is nearly all."""
 
@@ -60,9 +60,9 @@ class RequestContext:
     integrity: Integrity
     """What the signature says about the body."""
     share: BodyShare
-    """Room for a body that is left to be read."""
+    """Budget for a body that is read later."""
     budget_percent: list[int] = field(default_factory=list)
-    """How much of the budget was spent when it was looked at, if that was nearly all."""
+    """Share of the budget that was spent when it was checked, if it was nearly spent."""
 
     @property
     def store(self) -> Store:
@@ -130,34 +130,34 @@ class RequestContext:
         await self.use_nonce()
 
     async def at_store(self, request: Request, call: Callable[[], T]) -> T:
-        """Return what a call returns that waits for the store of the bucket.
+        """Run a call that waits for the store of the bucket, and return its result.
 
         Raises:
-            BucketBusy: As many calls of the bucket wait as may.
+            BucketBusy: Too many calls of the bucket wait already.
         """
         return await self.services.at_stores.run(request, str(self.tenant), call)
 
     async def of_many_records(self, request: Request, call: Callable[[], T]) -> T:
-        """Return what a call returns that reads or changes many records.
+        """Run a call that reads or changes many records, and return its result.
 
         Raises:
-            BucketBusy: As many calls of the bucket run as may.
+            BucketBusy: Too many calls of the bucket run already.
         """
         return await self.services.of_many_records.run(request, str(self.tenant), call)
 
     async def of_page(self, request: Request, size: int, call: Callable[[], T]) -> T:
-        """Return what a call returns that reads and writes a page of records.
+        """Run a call that reads and writes a page of records, and return its result.
 
         Its cost grows with the page and with what tenants put into their records, so the large pages of
         a bucket are read one after the other, and those of others meanwhile.
 
         Args:
-            request: Whose turn others have if the page is large.
-            size: Records that it may have.
+            request: The request, whose turn others get if the page is large.
+            size: Largest number of records.
             call: Reads the page and makes the response.
 
         Raises:
-            BucketBusy: As many large pages of the bucket are wanted as may.
+            BucketBusy: Too many large pages of the bucket are being read already.
         """
         if size <= SMALL_PAGE:
             return await run_in_threadpool(call)
@@ -168,7 +168,7 @@ class RequestContext:
 
         Raises:
             AsrBucketUnBinded: The service was closed for the bucket, or does not open by itself.
-            BindedBucketNumLimit: The region has as many buckets as it may.
+            BindedBucketNumLimit: The region has reached its limit of buckets.
         """
         if not self.check_open():
             self.store.tenants.open(self.tenant, new_queue=self.new_queue, again=False)
@@ -207,7 +207,7 @@ class RequestContext:
             self.policy.check_budget(self.store.usage.spent(self.principal.id), jobs)
 
     def watch_budget(self) -> None:
-        """Say that the budget is nearly spent, if it is now, the jobs of this request included."""
+        """Announce that the budget is nearly spent, if it is, counting the jobs of this request."""
         if self.policy.budget == NO_BUDGET:
             return
         try:

@@ -1,4 +1,4 @@
-"""A submission that is only tried, with a worker's look at its source (docs/beyond-vendor.md)."""
+"""A dry run: a submission that is checked, with a worker's probe of its source (docs/beyond-vendor.md)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _queues(context: RequestContext, specs: Sequence[JobSpec]) -> list[Queue]:
 
 
 async def _probe(context: RequestContext, request: Request, specs: Sequence[JobSpec]) -> Probe | None:
-    """Return what a worker says of the source; ``None`` if none answers in time, or may."""
+    """Return a worker's probe of the source; ``None`` if no worker answers in time, or none may be asked."""
     try:
         with context.services.hub.admit(context.principal.id, context.tenant), not_timed(request.scope):
             asked = asyncio.create_task(_ask(context, specs, _asker(context, request)))
@@ -89,7 +89,7 @@ async def _probe(context: RequestContext, request: Request, specs: Sequence[JobS
 
 
 def _asker(context: RequestContext, request: Request) -> str:
-    """Return who takes turns with others: the credential, or the address of a client without one."""
+    """Return whose turn it is: that of a credential, or of the address of a client without one."""
     if context.principal.id == ANONYMOUS and request.client:
         return client_of(request.client.host)
     return context.principal.id
@@ -150,7 +150,7 @@ def _estimates(
 
 
 def _unserved(context: RequestContext, wanted: set[str]) -> set[str]:
-    """Return which of these models no worker that lives serves; Spleeter's networks are served by most."""
+    """Return which of these models no live worker serves."""
     rare = wanted - COMMON
     if not rare:
         return set()
@@ -160,7 +160,7 @@ def _unserved(context: RequestContext, wanted: set[str]) -> set[str]:
 
 
 def work_per_audio(totals: Mapping[str, int], wants: str) -> float | None:
-    """Return how long jobs ran for a second of audio: those that want the same, else all."""
+    """Return how long jobs ran for a second of audio: jobs that want the same model, or else all jobs."""
     work_ms, audio_ms = (totals.get(f"{what}_ms_of:{wants}", 0) for what in ("work", "audio"))
     if not audio_ms:
         work_ms = sum(value for name, value in totals.items() if name.startswith("work_ms:"))

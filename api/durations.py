@@ -1,4 +1,4 @@
-"""How long a request takes the service: without what its client asked to wait for, or took itself."""
+"""The duration of requests, without the time that their clients took or asked to wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WAITED: Final = "waited_s"
 
 @contextmanager
 def not_timed(scope: Scope) -> Iterator[None]:
-    """Leave the time of a block out of the duration of a request."""
+    """Exclude the time of a block from the duration of a request."""
     began = time.perf_counter()
     try:
         yield
@@ -28,12 +28,12 @@ def _leave_out(scope: Scope, seconds: float) -> None:
 
 
 def waited_s(scope: Scope) -> float:
-    """Return the time that is left out so far, s."""
+    """Return the time that is excluded so far, s."""
     return float(scope.get("state", {}).get(_WAITED, 0.0))
 
 
 def without_arrival(scope: Scope, receive: Receive) -> Receive:
-    """Return what receives a request whose body arrives as fast as its client sends it."""
+    """Return a ``receive`` that excludes the time in which the body arrives."""
     arrived = False
 
     async def receive_body() -> Message:

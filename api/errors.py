@@ -35,7 +35,7 @@ from stemline.wire.views import ERROR
 _DECLARATION = b"<?xml version='1.0' encoding='utf-8' ?>"
 MAX_RESOURCE_CHARS = 1024
 _LIMITS_OF_ONE = (BatchesFull, BucketBusy, ChangedMeanwhile, NoncesFull, QueueFull, RateLimited)
-"""What a client meets by its own doing, while others are served."""
+"""Limits that a client reaches by itself, while others are still served."""
 
 
 def body(error: StemlineError, *, resource: str, request_id: str, json: bool = False) -> bytes:

@@ -1,4 +1,4 @@
-"""The events of the store on their way to the listeners of one process.
+"""Passes the events of the store to the listeners of one process.
 
 One thread waits for new events of all tenants that have listeners, and keeps the latest of each tenant in
 memory. A listener holds no queue: it knows the last event it has passed on and takes what came after it, from
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 class EventsGone(Exception):
-    """Events that a listener has not seen are not kept any more."""
+    """Events that a listener has not received are not kept any more."""
 
 
 class _Channel:

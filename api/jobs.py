@@ -35,7 +35,7 @@ WAVEFORM_RATE = 44_100
 """Hz; the rate at which sources are separated."""
 
 _LIKE_RECORDS: Final = 100
-"""Waveforms are as long as so many records."""
+"""The cost of reading waveforms, as a number of records."""
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -79,7 +79,7 @@ def _specs(context: RequestContext) -> list[JobSpec]:
 
 
 def tried(context: RequestContext) -> list[JobSpec]:
-    """Return the jobs that would be created, for which the budget has room; nothing is stored."""
+    """Return the jobs that would be created, if the budget allows them; nothing is stored."""
     context.check_open()
     specs = _specs(context)
     context.check_budget(len(specs))

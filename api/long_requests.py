@@ -1,4 +1,4 @@
-"""Requests that take long: they wait for the store of a bucket, change many records, or show many.
+"""Requests that take long: they wait for a bucket's store, or read or change many records.
 
 They run in threads of their own and hold no turn of the server, some of each bucket at a time, so that
 a bucket whose store is slow, or that changes a hundred thousand jobs, delays its own requests alone.
@@ -38,7 +38,7 @@ class LongRequests:
         threads: Calls that run at a time.
         of_bucket: Of these, those of one bucket.
         waiting: Further calls of one bucket that wait; another one is refused.
-        most: Calls of all buckets that run or wait, also those whose client has gone.
+        most: Calls of all buckets that run or wait, including those whose client is gone.
     """
 
     threads: int
@@ -50,15 +50,15 @@ class LongRequests:
     _limiter: CapacityLimiter | None = field(init=False, default=None)
 
     async def run(self, request: Request, bucket: str, call: Callable[[], T]) -> T:
-        """Return what a call returns that runs in a thread.
+        """Run a call in a thread and return its result.
 
         Args:
-            request: Whose turn others have meanwhile.
-            bucket: With whose calls it shares its threads.
-            call: What takes long; it has a deadline of its own.
+            request: The request, whose turn others get meanwhile.
+            bucket: The bucket whose threads it uses.
+            call: The call; it has a deadline of its own.
 
         Raises:
-            BucketBusy: As many calls of the bucket run and wait as may.
+            BucketBusy: Too many calls of the bucket run or wait already.
         """
         line = self._lines.get(bucket) or _Line(asyncio.Semaphore(self.of_bucket))
         if self._requests >= self.most or line.requests >= self.of_bucket + self.waiting:
@@ -80,15 +80,15 @@ class LongRequests:
 
 
 def for_stores() -> LongRequests:
-    """Return what runs requests that wait for the stores of buckets."""
+    """Return a runner of requests that wait for buckets' stores."""
     return LongRequests(threads=64, of_bucket=4)
 
 
 def for_pages() -> LongRequests:
-    """Return what runs requests that show a large page: it takes the processor."""
+    """Return a runner of requests for large pages, which take much processor time."""
     return LongRequests(threads=4, of_bucket=2, waiting=128)
 
 
 def for_many_records() -> LongRequests:
-    """Return what runs requests that read or change many records."""
+    """Return a runner of requests that read or change many records."""
     return LongRequests(threads=8, of_bucket=1, waiting=8)

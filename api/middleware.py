@@ -1,4 +1,4 @@
-"""The life of every request: its id, response headers (docs/wire/wire.md, 1.4), log line and metrics."""
+"""What every request gets: an id, response headers (docs/wire/wire.md, 1.4), a log line and metrics."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Submissions that wait at the same time are stored together: one thread, and one round trip of the store.
 
-A thread and a round trip cost more of the processor than the work on one submission. So what arrives while a
-thread works waits, and is all taken by the next one; an only request waits for nothing. Where the store
-confirms changes on disk or on a replica, it does so once for all of them.
+A thread and a round trip cost more processor time than the work on one submission. So submissions that
+arrive while a thread works wait for the next one, which takes them all; a single one waits for nothing. Where
+the store confirms changes on disk or on a replica, it does so once for all of them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from stemline.jobs.store import Store, Submission
 THREADS: Final = 2
 """One works on submissions while the other waits for the store."""
 MANY: Final = 8
-"""So many have the other one begin. Fewer wait for the first: a round trip costs as much as two of them."""
+"""The second thread begins when this many wait; a round trip costs as much as two submissions."""
 
 T = TypeVar("T")
 
 Steps: TypeAlias = Generator[Submission, list[Job], T]
-"""What is done for a request: it yields what shall be stored, gets the jobs, and returns a result.
+"""The steps of a request: they yield what is to be stored, get the jobs, and return a result.
 
 It runs in a thread. It may read from the store, and return without having stored anything.
 """
@@ -124,7 +124,7 @@ class Submissions:
         return asked.result()
 
     def _are_enough(self, others: int) -> bool:
-        """Return whether so many wait that a thread shall take them, beside others that are at work."""
+        """Return whether enough submissions wait for another thread to take them."""
         return len(self._waiting) >= (MANY if others else 1)
 
     async def _work(self, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""The submitter of jobs, who must be allowed what the jobs name."""
+"""The submitter of jobs, and whether it may use what the jobs name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What jobs took, by credential and day (docs/beyond-vendor.md)."""
+"""Usage by credential and day (docs/beyond-vendor.md)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEFAULT_DAYS = 30
 
 @router.get("/usage", name="get_usage")
 async def get_usage(context: ReadContext, request: Request) -> Response:
-    """Return what jobs took by credential and day; who may not manage the bucket sees their own."""
+    """Return the usage by credential and day: only its own, if a credential may not manage the bucket."""
     return await context.of_page(request, MAX_DAYS, lambda: _usage(context))
 
 
@@ -46,7 +46,7 @@ def _usage(context: RequestContext) -> Response:
 
 
 def _budgets(context: RequestContext, rows: Sequence[Usage]) -> list[dict[str, Any]]:
-    """Return the budgets of the credentials that are shown, and of the own one, with what is spent today."""
+    """Return the budgets of the credentials that are shown and of the caller's, with what is spent today."""
     found = []
     for name in sorted({context.principal.id, *(row.credential for row in rows)}):
         known = context.services.principals.lookup(name)
@@ -76,5 +76,5 @@ def _csv(rows: Sequence[Usage]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
+    """Return a text that no spreadsheet interprets as a formula."""
     return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text

@@ -43,8 +43,8 @@ async def answer(
 ) -> Response:
     """Return the response as soon as all jobs have ended, or after a time.
 
-    It comes earlier if the server stops, or at once if as many requests wait as may: what is stored is
-    answered in any case.
+    It comes earlier if the server stops, or at once if too many requests wait already, because a stored
+    submission is answered in any case.
 
     Args:
         context: Of the request.

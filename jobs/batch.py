@@ -31,7 +31,7 @@ class BatchState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one job of a batch has of its own; ``None`` is as the batch says."""
+    """What is particular to one job of a batch; ``None`` means the value of the batch."""
 
     object: str
     """Key of the source."""
@@ -58,9 +58,9 @@ class Batch:
     """SHA-256 of the rows as they were submitted, hexadecimal."""
     rows: int = 0
     fed: int = 0
-    """Rows that are jobs."""
+    """Rows that have become jobs."""
     waiting: int = 0
-    """Rows that wait, as jobs or not yet as jobs."""
+    """Rows that wait, including those that are not jobs yet."""
     running: int = 0
     success: int = 0
     failed: int = 0
@@ -84,12 +84,12 @@ def row_job_id(batch: str, number: int) -> str:
 
 
 def retried_already(job_id: str, retry_id: str) -> RowRetried:
-    """Return the error that a row is retried already, which names the job that does so."""
+    """Return the error for a row that was retried before; it names the job that retries it."""
     return RowRetried(f"The row {job_id} of a batch is retried already, by {retry_id}: retry that job.")
 
 
 def row_spec(batch: Batch, row: Row) -> JobSpec:
-    """Return what the job of a row is to do. Its end is not announced: that of the batch is."""
+    """Return the specification of a row's job, whose end is not announced: that of the batch is."""
     spec = batch.spec
     return replace(
         spec,

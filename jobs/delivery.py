@@ -11,7 +11,7 @@ from stemline.jobs.tenant import Tenant
 from stemline.jobs.text import shorten
 
 _LOCATION = re.compile("^(Location: )(.+)$", re.MULTILINE | re.IGNORECASE)
-"""Where a redirect leads, which may be a part of a URL."""
+"""The target of a redirect, which may be a part of a URL."""
 _URL = re.compile(r"""https?://[^\s"'<>]+""", re.IGNORECASE)
 
 
@@ -59,7 +59,7 @@ class Delivery:
 
     @property
     def message_id(self) -> str:
-        """The ``webhook-id``, by which a receiver recognises what it has got already.
+        """The ``webhook-id``, by which a receiver recognises repetitions.
 
         A batch whose rows are retried ends again, and its next message says something else.
         """
@@ -84,7 +84,7 @@ class Delivery:
 
 
 def _without(text: str, secrets: Sequence[str]) -> str:
-    """Return a text without secrets, which a receiver may have repeated, and without those of its URLs."""
+    """Return a text without secrets that a receiver may have repeated, and without those of its own URLs."""
     for secret in secrets:
         text = text.replace(secret, MASK)
     text = _LOCATION.sub(lambda found: found[1] + masked_url(found[2]), text)

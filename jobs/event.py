@@ -1,4 +1,4 @@
-"""What clients see change: the state, stage and progress of a job, and the state of a queue."""
+"""Changes that clients see: of the state, stage and progress of a job, and of the state of a queue."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Event:
 
 @lru_cache(maxsize=4096)  # each listener compares the same events
 def place(event_id: str) -> tuple[int, int]:
-    """Return what orders events.
+    """Return a sort key of an event id.
 
     Raises:
         ValueError: The text is not the id of an event.

@@ -1,4 +1,4 @@
-"""What happened to a job while workers had it: the steps that the store keeps, and the attempts they make up.
+"""The history of a job: the steps that the store keeps, and the attempts that they make up.
 
 Times are µs since the epoch.
 """

@@ -51,12 +51,12 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """What becomes of a job that waits for long."""
+    """A change of the level of a job that waits for long."""
 
     wait_s: int
-    """How long it waits before, from the time at which it may start, s."""
+    """How long it waits before the change, from the time at which it may start, s."""
     level: int
-    """The level that it has from then on."""
+    """The level that it has afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class JobSpec:
 
     @property
     def wants(self) -> str:
-        """What its worker must serve: the model that it names, or its mode if it names none."""
+        """What its worker must serve: the model that it names, or else its mode."""
         return self.separate.model or mode_wanted(self.separate.audio_mode)
 
     def tracks(self) -> tuple[Track, ...]:
@@ -171,7 +171,7 @@ class Result:
     null_test_db: float | None = None
     """Largest sample of the stems' sum less the mix, dBFS; ``None`` if they do not add up by construction."""
     residual_db: float | None = None
-    """Energy of the mix that the network's own stems leave, dB; ``None`` if they add up by construction."""
+    """Energy of the mix that is in none of the stems, dB; ``None`` if they add up by construction."""
     audio_s: float = 0.0
     """Duration of the source, s."""
     source_bytes: int = 0

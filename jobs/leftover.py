@@ -1,4 +1,4 @@
-"""What an attempt left in a bucket because the bucket did not let it go."""
+"""What an attempt left in a bucket because the bucket refused to delete it."""
 
 from __future__ import annotations
 

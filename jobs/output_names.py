@@ -1,4 +1,4 @@
-"""Names of a job's outputs: those that a store can keep, and never that of the source."""
+"""Checks of the names of a job's outputs: a store must be able to keep them, and none may be the source's."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Policy:
     budget: Budget = NO_BUDGET
     """What it may take on one day."""
     key_prefix: str = "stemline"
-    """First part of the keys of the job store, which are no names of message queues."""
+    """First part of the keys of the job store, which must not name message queues."""
 
     def allows(self, operation: Operation) -> bool:
         """Return whether an operation is allowed."""
@@ -133,7 +133,7 @@ class Policy:
         """Check a queue that is used or changed.
 
         Raises:
-            Forbidden: The queue, or the name that it shall get, is not allowed.
+            Forbidden: The queue, or its new name, is not allowed.
         """
         if not self.allows_queue(queue) or not (new_name is None or _any(self.queues, new_name)):
             raise Forbidden("This credential may not use the queue.")

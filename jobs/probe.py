@@ -1,4 +1,4 @@
-"""What a dry run learns about a source."""
+"""Probes of sources for dry runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Question:
     specs: tuple[JobSpec, ...]
     """The jobs that would be submitted; all have the same source."""
     until: int
-    """When nobody waits for the answer any more, µs since the epoch."""
+    """When the asker stops waiting, µs since the epoch."""
     credential: str = ""
     """Who asks."""
 

@@ -1,4 +1,4 @@
-"""What a job wants of its worker, and what a worker serves: names of models, and modes.
+"""What a job wants from its worker, and what a worker serves: names of models, and modes.
 
 A job that names a model wants that model. Any other wants its mode, for which its worker chooses the model.
 """

@@ -1,4 +1,4 @@
-"""Texts from outside that become part of a record or of a log line."""
+"""Shortens texts from outside, before they become part of a record or a log line."""
 
 from __future__ import annotations
 

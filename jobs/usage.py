@@ -9,7 +9,7 @@ from typing import Final
 DAY_US: Final = 86_400_000_000
 MAX_DAYS: Final = 366
 WARNED_SHARE: Final = 0.9
-"""Share of a budget from which on is warned of its end."""
+"""Share of a budget above which users are warned."""
 NEARLY_SPENT: Final = "NearlySpent"
 """State of a budget in its event."""
 

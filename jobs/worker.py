@@ -11,7 +11,7 @@ from stemline.jobs.text import shorten
 REPORT_S: Final = 10.0
 """How often a worker reports itself, s."""
 ALIVE_S: Final = 35.0
-"""A worker that has not reported itself for so long counts as gone, s: three reports are missing."""
+"""A worker that has not reported for this long, three reports, counts as gone, s."""
 KEPT_S: Final = 86_400.0
 """How long a worker that is gone is remembered, s."""
 MAX_WORKERS: Final = 500

@@ -32,7 +32,7 @@ Entry = TypeVar("Entry", bound=BaseModel)
 
 
 class _NoEntries(ValueError):
-    """it has no entries any more"""  # noqa: D415 - a reason, after the name of the file
+    """It has no entries any more"""  # noqa: D415 - a reason, after the name of the file
 
 
 class _Placeholder(ValueError):
@@ -80,7 +80,7 @@ class CredentialFile(Generic[Entry]):
         While a changed file cannot be read, the entries it had before stay valid.
 
         Raises:
-            UnreadableFile: It could not be read a single time.
+            UnreadableFile: It has never been readable.
         """
         # While one thread reads a file of thousands of entries again, the others go on with those of before.
         if (

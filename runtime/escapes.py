@@ -1,4 +1,4 @@
-"""Escapes what a terminal would obey, or show in another order, in texts that anybody may have written."""
+"""Escapes characters that a terminal would obey, or that reorder text, in texts from anyone."""
 
 from __future__ import annotations
 

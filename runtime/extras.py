@@ -1,4 +1,4 @@
-"""The packages that Stemline's extras install, and what a process says that lacks some."""
+"""The packages of Stemline's extras, and the error of a process that lacks some."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "demo": ("espeakng_loader", "pydub"),
     "tensorflow": ("spleeter", "tensorflow"),
 }
-"""What each extra brings, as it is imported; ``gpu`` brings what ``worker`` does."""
+"""The modules that each extra installs; ``gpu`` installs those of ``worker`` too."""
 
 
 def require(extra: str) -> None:

@@ -1,4 +1,4 @@
-"""Dates in headers of HTTP, which anybody may have written."""
+"""Dates in HTTP headers from anyone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 
 def seconds_of(date: str) -> float | None:
-    """Return the seconds since the epoch that a date stands for; ``None`` if it is none that there can be."""
+    """Return a date as seconds since the epoch; ``None`` if it is not valid."""
     try:
         moment = parsedate_to_datetime(date)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

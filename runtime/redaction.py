@@ -22,7 +22,7 @@ _MIN_SECRET_CHARS: Final = 6
 """Shorter secrets are not masked by their text: they would occur in half of all lines."""
 
 _FEW_SECRETS: Final = 32
-"""So many are looked for one after the other, which is faster than to look at each character of a text."""
+"""Up to this many secrets are searched one by one, which is faster than looking at each character."""
 
 _SECRET_KEYS: Final = re.compile(
     r"secret_?key|password|passwd|passphrase|authorization|cookie|signature|webhook_?secret"
@@ -123,7 +123,7 @@ class Redaction:
         return {name: self.value(value, name) for name, value in event.items()}
 
     def _is_harmless(self, event: Mapping[str, Any]) -> bool:
-        """Return whether a line has nothing to mask or to cut, as most: its texts are searched at once."""
+        """Return whether a line needs no masking or cutting, as most; all its texts are searched at once."""
         if any(map(_is_secret_key, event)) or not _PLAIN.issuperset(map(type, event.values())):
             return False
         text = "\n".join([value for value in event.values() if isinstance(value, str)])

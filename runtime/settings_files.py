@@ -1,4 +1,4 @@
-"""The files that settings name, opened before a process needs them."""
+"""Checks the files that settings name, before a process needs them."""
 
 from __future__ import annotations
 

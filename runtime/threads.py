@@ -1,4 +1,4 @@
-"""Calls in threads of their own, so that nobody has to wait until they end."""
+"""Calls in threads of their own, which nobody has to wait for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def in_thread(call: Callable[[], T], *, name: str) -> Future[T]:
     """Run a call in a thread of its own, which does not keep the process from ending.
 
     Args:
-        call: Ends some time, also where its answer is of no use any more.
+        call: Must end by itself, even when nobody waits for its result.
         name: Of the thread.
 
     Returns:

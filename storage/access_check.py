@@ -1,4 +1,4 @@
-"""What is wrong with this machine's access to its buckets, found before a job is claimed."""
+"""Checks this machine's access to its buckets before a job is claimed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 HOW_TO_CONFIGURE: Final = 'Set STEMLINE_BUCKETS or STEMLINE_BUCKETS_FILE; "*" stands for any bucket.'
 _UNKNOWN_BUCKET: Final = "stemline-start-check"
-"""Asked for where the settings name no bucket: a store that accepts the keys answers that there is none."""
+"""A bucket to ask for if the settings name none: a store that accepts the keys answers that it is missing."""
 _CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 _PROXYS: Final = frozenset({407, 511})
 """Statuses of the proxy or the network before the machine."""

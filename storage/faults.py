@@ -1,4 +1,4 @@
-"""Whose fault it is that a request to a store failed: one table for every status and error code."""
+"""Who is at fault for a failed request to a store: one table for every status and error code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job error that an error of a bucket's store means."""
+"""Translates errors of a bucket's store into errors of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request an object, or a part of it, and check that this is what the response has."""
+"""Request an object, or a part of it, and check that the response holds just that."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def request_part(
         bucket: Where the object is.
         key: Its key.
         first: The first byte wanted.
-        most: How many bytes are wanted; all that follow by default.
+        most: How many bytes are wanted; by default all that follow.
         etag: An object with another one is refused.
 
     Raises:

@@ -239,7 +239,7 @@ URL_TEXT: Final = Kind(
     f"{{name}} must be at most {_MAX_URL_CHARS} characters.",
     {"type": "string", "maxLength": _MAX_URL_CHARS},
 )
-"""A text that is used as a URL, and checked, only under a condition."""
+"""A text that is used and checked as a URL only under a condition."""
 CALLBACK: Final = replace(
     HTTP_URL,
     read=lambda text: "no" if text.lower() == "no" else _http_url(text),

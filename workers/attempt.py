@@ -52,7 +52,7 @@ log = structlog.get_logger(__name__)
 
 INTERNAL_ERROR = "InternalError"
 _MAX_DOUBLINGS = 20
-#: Characters of a message that are kept: it may quote what a tenant's store said.
+#: Characters of a message that are kept, since it may quote a tenant's store.
 _MAX_MESSAGE = 1000
 
 
@@ -171,7 +171,7 @@ class Attempt:
                 log.error("attempt.worker_at_fault", reason=error.message)
 
     def _put_off(self, code: str, message: str, *, counts: bool = False, at_last: str = "") -> AttemptResult:
-        """Return that the job is tried again later, or that it fails because this was its last attempt.
+        """Return the result that tries the job again later, or fails it after its last attempt.
 
         Args:
             code: What the attempt is counted and logged with.

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: of the machine, or of its container if that has less."""
+"""The memory that this process can still take, of the machine or of its container, whichever has less."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _FILES: Final = (
 
 
 def available_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int | None:
-    """Return how many bytes can be taken before the system or the container has none left.
+    """Return how many bytes can be taken before the system or the container is out of memory.
 
-    What the file cache holds and gives back counts as free. None where the system does not tell.
+    Reclaimable file cache counts as free. None where the system does not tell.
 
     Args:
         cgroup: Where control groups are mounted, of version 2 or 1.

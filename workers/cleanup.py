@@ -14,7 +14,7 @@ from stemline.storage import Buckets, Upload
 log = structlog.get_logger(__name__)
 
 BUDGET_S: Final = 2.0
-"""How long a bucket may take to let go, s. A cancel waits for it; later sweeps ask for a week."""
+"""How long a bucket may take to delete, s. A cancel waits for it; later sweeps try again for a week."""
 
 
 def cleanup(

@@ -1,4 +1,4 @@
-"""What a separation worker works with; the composition root builds it."""
+"""The dependencies of a separation worker; the composition root builds them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def failure_code(error: JobFailed | SeparationError) -> str:
 def final_code(error: JobFailed | SeparationError) -> str:
     """Return the ``Code`` of a job that fails with `error`.
 
-    It is that of its attempts, but for an outage of a bucket, which is nothing that the job can change.
+    It is the code of its attempts, except after an outage of a bucket, which is no fault of the job.
     """
     if isinstance(error, SourceUnavailable | TargetUnavailable) and not error.counts:
         return INTERNAL

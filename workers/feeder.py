@@ -1,4 +1,4 @@
-"""Makes jobs of the rows of batches, some at a time."""
+"""Turns rows of batches into jobs, some at a time."""
 
 from __future__ import annotations
 

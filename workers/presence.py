@@ -1,4 +1,4 @@
-"""Reports of a worker that it lives, so that an idle one is known too."""
+"""Regular reports of a worker, so that an idle one is known too."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 def digest_of(work: Work) -> str:
-    """Return what jobs with equal stems have in common; empty if it is not known, or stems are not reused.
+    """Return a digest that equal jobs share; empty if it is not known, or stems are not reused.
 
     It holds the source by its key, ETag and size, what the job asks for, and what this worker separates with.
     """

@@ -1,4 +1,4 @@
-"""How much an attempt may write to the scratch folder: a job that can never fit must not wait for space."""
+"""Limits what attempts write to the scratch folder; a job that can never fit must not wait for space."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ScratchSpace:
 
     @contextmanager
     def faults(self) -> Iterator[None]:
-        """Raise what it means that the file system takes no more: too large a job, or others' files.
+        """Raise the error of a full file system: the job is too large, or others' files take the space.
 
         Raises:
             DiskTooSmall: The stems, which are deleted by now, had most of the folder to themselves.

@@ -51,7 +51,7 @@ RECLAIM_BUDGET_S: Final = 30.0
 LEFTOVERS_BUDGET_S: Final = 10.0
 """How long a sweep removes what attempts could not; what is left waits for the next one, s."""
 LEFTOVERS_KEPT_S: Final = 7 * 86_400
-"""After this time the sweeper gives up what a bucket does not let go, s."""
+"""After this time the sweeper gives up what a bucket does not delete, s."""
 PRUNE_BUDGET_S: Final = 2.0
 """How long a sweep deletes old records, s. It deletes some thousand per second."""
 PRUNE_BATCH: Final = 200

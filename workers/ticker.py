@@ -1,4 +1,4 @@
-"""What is due at a time: jobs that may start, jobs whose deadline passes, rows of batches."""
+"""Does what is due at a certain time: starts delayed jobs, cancels late ones, feeds batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stemline.workers.feeder import Feeder
 log = structlog.get_logger(__name__)
 
 INTERVAL_S: Final = 0.5
-"""So that every time is met within a second."""
+"""Half a second, so that every time is met within a second."""
 _AT_ONCE: Final = 500
 
 

@@ -1,4 +1,4 @@
-"""What the console shows beyond the wire: who is signed in, counts, jobs by their place, links to stems."""
+"""The console's own data, beyond the wire: who is signed in, counts, pages of jobs, links to stems."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LINK_S = 3600
 _SEARCHED_AT_ONCE = 100
 _SEARCHED_PAGES = 40
 _SEARCH_S = 0.5
-#: How many jobs of a state say which workers a bucket has.
+#: Jobs of each state that are read to find out which workers a bucket has.
 _SHOWN_JOBS = 200
 #: Failed rows that the callback of a batch names.
 _MAX_FAILURES = 100

@@ -1,4 +1,4 @@
-"""The two streams of bytes of a connection: a socket's transport, with TLS over it where it is served."""
+"""The bytes of a connection in both directions: the transport of a socket, with TLS if it is served."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Channel:
     # -- reading
 
     def receive(self, data: memoryview) -> bytes | memoryview:
-        """Return what bytes of the socket hold for the application.
+        """Return the application's data in bytes from the socket.
 
         Raises:
             ssl.SSLError: They are not TLS.

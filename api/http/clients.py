@@ -1,4 +1,4 @@
-"""Who counts as one client, wherever connections and requests of a client are counted."""
+"""What counts as one client in limits on connections and requests."""
 
 from __future__ import annotations
 

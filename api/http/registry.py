@@ -1,4 +1,4 @@
-"""Which connections are open, what each client has, and which one makes room for another."""
+"""The open connections, by client, and the choice of one to close at a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose request the application works on next, when it has more than it can do at once."""
+"""The order in which the application works on requests when there are more than it can do at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ A_ROUND: Final = 2
 
 
 class Turns:
-    """Lets a number of requests be worked on at a time; the others wait, and clients take turns.
+    """Limits how many requests are worked on at once; the others wait, and clients take turns.
 
     So a client with one request waits for one request of each other client, not for all of theirs.
     """

@@ -167,5 +167,5 @@ class RedisAttempts(AttemptRepository):
 
 
 def _left(uploads: Uploads) -> str:
-    """Return uploads that could not be removed as the scripts take them."""
+    """Return uploads that could not be removed, in the form that scripts take."""
     return json.dumps(list(uploads)) if uploads else ""

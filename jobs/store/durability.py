@@ -76,7 +76,7 @@ _REFUSALS: Final = {
     "appendonly": "it has no append-only file: set `appendonly yes`",
     "unknown command": "it has no WAITAOF: use Valkey, or Redis 7.2 or later",
 }
-"""What a word of the server's refusal of WAITAOF means."""
+"""The meaning of the words with which the server refuses WAITAOF."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ RECORD_BYTES = 1000
 """What the keys of a job take on the server beside the texts of its record, bytes; measured."""
 
 PAGE_BYTES = 2 << 20
-"""A page of jobs ends with the record that reaches it, bytes: a hundred usual records take a tenth."""
+"""A page of jobs ends with the record that reaches this size, bytes; a hundred usual ones take a tenth."""
 
 SPEC = TypeAdapter(JobSpec)
 RESULT = TypeAdapter(Result)

@@ -124,7 +124,7 @@ class JobFilter:
     unretried: bool = False
     """Only jobs that no other job retries."""
     is_brief: bool = False
-    """Whether a list need not say what became of the jobs, beyond their states."""
+    """Whether a list needs only the states of jobs and not their results."""
     order: str = "Desc"
     """``Desc`` or ``Asc`` by creation time."""
     size: int = 10

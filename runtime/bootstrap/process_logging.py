@@ -1,4 +1,4 @@
-"""What every process logs with."""
+"""Logging of every process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def configure_logging(settings: Settings) -> CredentialFiles:
 
 
 def keep_celery_from_logging(settings: Settings) -> None:
-    """Keep Celery from configuring the logging, and have what it prints logged too."""
+    """Keep Celery from configuring the logging, and log what it prints."""
     from celery import signals
 
     from stemline.runtime.compat import celery

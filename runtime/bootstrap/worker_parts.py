@@ -1,4 +1,4 @@
-"""What workers of both kinds have: metrics, and the report that they are there."""
+"""Parts of both kinds of workers: metrics and regular reports."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class BatchRepository(Protocol):
     def begin(
         self, batch_id: str, name: str, spec: JobSpec, target: CallbackTarget | None, upload: str
     ) -> str | None:
-        """Begin to receive the rows of a batch; what an upload before left unfinished is dropped.
+        """Begin to receive the rows of a batch; an earlier, unfinished upload is dropped.
 
         Args:
             batch_id: Its id.
@@ -32,7 +32,7 @@ class BatchRepository(Protocol):
             SHA-256 of its body if the batch is complete already, else ``None``.
 
         Raises:
-            BatchesFull: As many batches of the tenant as may have rows that are not jobs yet.
+            BatchesFull: The tenant has too many batches with rows that are not jobs yet.
         """
         ...
 

@@ -65,7 +65,7 @@ class JobRepository(Protocol):
         ...
 
     def repeated(self, tenant: Tenant, idempotency: Idempotency) -> list[Job] | None:
-        """Return the jobs of the first request with a key; ``None`` if there was none.
+        """Return the jobs of the first request with an idempotency key; ``None`` if there was none.
 
         Raises:
             IdempotencyConflict: The key was used with another body.
