@@ -32,7 +32,7 @@ Entry = TypeVar("Entry", bound=BaseModel)
 
 
 class _NoEntries(ValueError):
-    """It has no entries any more"""  # noqa: D415 - a reason, after the name of the file
+    """it has no entries any more"""  # noqa: D415 - a reason, after the name of the file
 
 
 class _Placeholder(ValueError):
