@@ -10,7 +10,7 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.exits import CommandFailed
 from stemline.cli.jobs import queue_option, selection, since_option, until_option
-from stemline.cli.output import as_json, counted, print_json
+from stemline.cli.output import as_json, counted, hint, print_json, printable
 from stemline.cli.statuses import FAILED, NOT_FOUND
 from stemline.cli.words import WORD
 
@@ -104,7 +104,7 @@ def _change(
         else:
             for job_id, made in done.items():
                 click.echo(f"{job_id}\t{'would be ' if dry_run else ''}{made or what}")
-        _complain(failed)
+        _complain(client, failed)
         return
     chosen = selection(client, **chosen)
     count = change_where(dry_run=True, **chosen)
@@ -144,7 +144,7 @@ def _checked(
     for each in ids:
         job = jobs.get(each)
         if job is None:
-            failed[each] = (f"there is no such job in {client.target.bucket}", NOT_FOUND)
+            failed[each] = _unknown(client)
         elif (job.state in CANCELLABLE) if what == "cancelled" else (job.state in RETRIABLE):
             done[each] = ""
         else:
@@ -168,16 +168,23 @@ def _one_by_one(
                 raise
             # The wire has one code for a job that is not there and for one that cannot be changed.
             is_there = bool(client.get_many([each]))
-            failed[each] = (error.message, FAILED if is_there else NOT_FOUND)
+            failed[each] = (error.message, FAILED) if is_there else _unknown(client)
         else:
             done[each] = made[0].id if made else ""
     return done, failed
 
 
-def _complain(failed: Mapping[str, tuple[str, int]]) -> None:
+def _unknown(client: Client) -> tuple[str, int]:
+    """Return why nothing is done to a job that is not there, with the exit status."""
+    return f"there is no such job in {client.target.bucket}", NOT_FOUND
+
+
+def _complain(client: Client, failed: Mapping[str, tuple[str, int]]) -> None:
     """End the command with an error if something could not be done to some jobs."""
     for each, (why, _) in failed.items():
-        click.echo(f"{each}: {why}", err=True)
+        click.echo(f"{printable(each)}: {why}", err=True)
     if failed:
         statuses = {status for _, status in failed.values()}
+        if NOT_FOUND in statuses:
+            hint(f"`stemline jobs` lists those of {client.target.bucket}")
         raise SystemExit(statuses.pop() if len(statuses) == 1 else FAILED)

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemline.cli.connection import Connection, connected
-from stemline.cli.output import COLOURS, as_json, local_time, print_json
-from stemline.cli.words import WORD
+from stemline.cli.output import COLOURS, as_json, local_time, print_json, printable
+from stemline.cli.words import WORD, Word
 
 if TYPE_CHECKING:
     from stemline.client.events import Event
 
 
+class _EventId(Word):
+    """The id of an event."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what no event has as its id."""
+        from stemline.wire.queries import EVENT_ID
+
+        text = super().convert(value, param, ctx)
+        try:
+            EVENT_ID.read(text)
+        except ValueError:
+            self.fail(f"{printable(text)} is not the id of an event; --json prints ids", param, ctx)
+        return text
+
+
 @click.command()
 @click.argument("job", required=False, type=WORD, default=None)
-@click.option("--after", type=WORD, help="Id of an event: begin with the one that follows it.")
+@click.option("--after", type=_EventId(), help="Id of an event: begin with the one that follows it.")
 @as_json
 @connected
 def events(connection: Connection, *, job: str | None, after: str | None, as_json: bool) -> None:
     """Print what changes in the bucket, until Ctrl-C.
 
     With JOB, what changes with this job, from its present state to its end. A broken connection is
-    reopened, and no event is missed or printed twice. Each event has an id: `--after` goes on from there.
+    reopened, and no event is missed or printed twice. Each event has an id, which `--json` prints: `--after`
+    goes on from there.
     """
     with connection.open() as client:
         for event in client.events(job or "", last=after or ""):

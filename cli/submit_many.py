@@ -84,7 +84,7 @@ def submit_many(client: Client, many: ManyTracks) -> None:
         except BaseException:
             manifest.forget()
             raise
-        with tracks_report(len(tracks), len(todo)) as report:
+        with tracks_report(tracks, len(todo)) as report:
             runner = Runner(client, manifest, tracks, options, report)
             interrupted, fault = _run(runner)
         _end(runner, many, interrupted=interrupted, fault=fault)
@@ -106,7 +106,8 @@ def _check_places(many: ManyTracks, tracks: Sequence[Track], entries: Mapping[st
     found = taken(todo, entries, many.folder, many.pattern, many.kinds)
     if found and not many.overwrite:
         first = found[0]
-        whose = f", of the track {printable(first.owner)}" if first.owner else ""
+        names = {track.id: track.shown for track in tracks}
+        whose = f", of the track {printable(names.get(first.owner, first.owner))}" if first.owner else ""
         others = f", and {counted(len(found) - 1, 'other file')} too" if len(found) > 1 else ""
         raise CommandFailed(
             f"{printable(str(first.path))} is there already{whose}{others}; nothing was submitted",

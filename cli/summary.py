@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,7 +45,7 @@ def write_summary(file: Path, manifest: Manifest, tracks: Sequence[Track]) -> No
             writer.writerows({**row, "files": ";".join(row["files"].values())} for row in rows)
 
 
-def print_summary(manifest: Manifest, tracks: Iterable[Track], *, waits: bool, as_json: bool) -> int:
+def print_summary(manifest: Manifest, tracks: Sequence[Track], *, waits: bool, as_json: bool) -> int:
     """Print how many tracks are in each state, and why some failed; return how many did.
 
     Args:
@@ -73,8 +73,9 @@ def print_summary(manifest: Manifest, tracks: Iterable[Track], *, waits: bool, a
     for job in () if waits else submitted.values():
         click.echo(job)
     click.echo(f"{counted(len(entries), 'track')}: {', '.join(parts)}{audio}", err=not waits)
+    names = {track.id: track.shown for track in tracks}
     for entry in failed[:_SHOWN]:
-        click.echo(f"  {printable(f'{entry.track}: {entry.code}: {entry.message}')}", err=True)
+        click.echo(f"  {printable(f'{names[entry.track]}: {entry.code}: {entry.message}')}", err=True)
     if len(failed) > _SHOWN:
         click.echo(f"  ... and {len(failed) - _SHOWN} more, which the summary lists", err=True)
     for code, text in dict.fromkeys((entry.code, advice(entry.code, entry.message)) for entry in failed):

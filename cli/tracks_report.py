@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ from stemline.client.tracks.options import Report
 
 if TYPE_CHECKING:
     from stemline.client.tracks.entry import Entry
+    from stemline.client.tracks.sources import Track
 
 _BARS: Final = 8
 """Tracks that have a bar of their own."""
@@ -52,15 +53,16 @@ class Counts:
 class _Lines(Report):
     """A line for each track that ends, and for each pause."""
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, names: Mapping[str, str]) -> None:
         self._counts = counts
+        self._names = names
         self._held = ""
         self._lock = threading.Lock()
 
     def ended(self, entry: Entry) -> None:
         with self._lock:
             self._counts.add()
-            done = f"[{self._counts.ended}/{self._counts.total}] {printable(entry.track)}"
+            done = f"[{self._counts.ended}/{self._counts.total}] {self._names[entry.track]}"
             click.echo(f"{done}: {_outcome(entry)}", err=True)
 
     def holding(self, why: str) -> None:
@@ -74,8 +76,9 @@ class _Lines(Report):
 class _Bars(Report):
     """A bar for the whole run, and one for each of some tracks that something is done to."""
 
-    def __init__(self, counts: Counts, progress: Any, all_tracks: Any) -> None:
+    def __init__(self, counts: Counts, names: Mapping[str, str], progress: Any, all_tracks: Any) -> None:
         self._counts = counts
+        self._names = names
         self._progress = progress
         self._all = all_tracks
         self._tasks: dict[str, Any] = {}
@@ -91,15 +94,17 @@ class _Bars(Report):
             elif task is not None:
                 self._progress.update(task, **shown)
             elif len(self._tasks) < _BARS:
-                self._tasks[track] = self._progress.add_task(printable(track), total=100, **shown)
+                self._tasks[track] = self._progress.add_task(self._names[track], total=100, **shown)
 
     def ended(self, entry: Entry) -> None:
+        from rich.text import Text
+
         with self._lock:
             self._counts.add()
             self._remove(entry.track)
             if entry.state == "failed":
-                line = f"{printable(entry.track)}: {_outcome(entry)}"
-                self._progress.console.print(line, markup=False, style="red", soft_wrap=True)
+                line = f"{self._names[entry.track]}: {_outcome(entry)}"
+                self._progress.console.print(Text(line, style="red"), soft_wrap=True)
             self._show()
 
     def holding(self, why: str) -> None:
@@ -120,16 +125,17 @@ class _Bars(Report):
 
 
 @contextmanager
-def tracks_report(total: int, left: int) -> Iterator[Report]:
+def tracks_report(tracks: Sequence[Track], left: int) -> Iterator[Report]:
     """Show the progress of a run for as long as the block runs.
 
     Args:
-        total: Number of the tracks.
+        tracks: Tracks of the run.
         left: How many of them have not ended yet.
     """
-    counts = Counts(total, left)
+    counts = Counts(len(tracks), left)
+    names = {track.id: printable(track.shown) for track in tracks}
     if not is_live():
-        yield _Lines(counts)
+        yield _Lines(counts, names)
         return
     from rich.progress import BarColumn, TextColumn
     from rich.table import Column
@@ -154,7 +160,7 @@ def tracks_report(total: int, left: int) -> Iterator[Report]:
             "all tracks", total=counts.total, completed=counts.ended, doing="", count=""
         )
         progress.say(f"{counts.ended}/{counts.total} tracks")
-        yield _Bars(counts, progress, whole)
+        yield _Bars(counts, names, progress, whole)
 
 
 def _outcome(entry: Entry) -> str:

@@ -63,7 +63,8 @@ _CURSOR = matching("^[0-9]{1,16}$", "{name} is not one that a list returned.")
 _END = replace(TIME, read=lambda text: TIME.read(text) + 999_999)
 """A time that includes the whole of its second."""
 _KEY = matching("^[!-~]{1,255}$", "{name} must be 1 to 255 printable ASCII characters without spaces.")
-_EVENT_ID = matching("^[0-9]{1,15}-[0-9]{1,19}$", "{name} is not the id of an event.")
+EVENT_ID = matching("^[0-9]{1,15}-[0-9]{1,19}$", "{name} is not the id of an event.")
+"""Of what the service tells in a stream."""
 _WAIT = re.compile(r"wait\s*=\s*\"?([^;,\"\s]*)\"?", re.IGNORECASE)
 
 
@@ -100,8 +101,8 @@ SUBMIT = Table(
 SUBMIT_HEADERS = Table("", _IDEMPOTENCY_KEY, PREFER)
 RETRY_HEADERS = Table("", _IDEMPOTENCY_KEY)
 WAIT_HEADERS = Table("", PREFER)
-EVENT_HEADERS = Table("", parameter("Last-Event-ID", _EVENT_ID, "last", "The last event that came."))
-EVENT_QUERY = Table("", parameter("lastEventId", _EVENT_ID, "last", "The same, in the query."))
+EVENT_HEADERS = Table("", parameter("Last-Event-ID", EVENT_ID, "last", "The last event that came."))
+EVENT_QUERY = Table("", parameter("lastEventId", EVENT_ID, "last", "The same, in the query."))
 _OF_STATES = parameter("states", _STATES, "states", f"All, or a comma list of {', '.join(State)}.")
 _CREATED = (
     parameter("startCreationTime", TIME, "start", "Not before, as 2026-03-01T10:20:30+0800."),

@@ -43,6 +43,11 @@ class Track:
     """What changes with its content: size and time of change; empty where that is not known."""
 
     @property
+    def shown(self) -> str:
+        """Return what people are told its name is: as they wrote it, where the manifest has a whole path."""
+        return str(self.path) if self.path is not None and Path(self.id).is_absolute() else self.id
+
+    @property
     def file_name(self) -> str:
         """Return the last part of its path or key."""
         return self.path.name if self.path is not None else PurePosixPath(self.key).name

@@ -133,6 +133,9 @@ def test_events_are_printed_until_a_job_ends(service: Service) -> None:
     assert ("job", "Success") == (events[-1]["event"], events[-1]["State"])
     assert "" == service.run("events", job, "--after", events[-1]["id"]).stdout
     service.run("events", "j" + "0" * 32, code=5)
+    for wrong in ("foo", "1-", "1-2-3"):
+        ran = service.run("events", "--after", wrong, code=2)
+        assert f"--after': {wrong} is not the id of an event; --json prints ids" in ran.stderr
 
 
 def test_usage_is_shown_by_day(service: Service) -> None:

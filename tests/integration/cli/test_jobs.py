@@ -91,10 +91,13 @@ def test_ids_that_do_not_exist_are_said_apart(service: Service) -> None:
     job = service.client.submit("in/a.mp3").id
     nobody = "j" + "0" * 32
     for command, possible in (("cancel", True), ("retry", False)):
-        assert "" == service.run(command, nobody, code=5).stdout
+        ran = service.run(command, nobody, code=5)
+        said = service.run(command, "--dry-run", nobody, code=5).stderr
+        assert ("", said) == (ran.stdout, ran.stderr)
         ran = service.run(command, "--dry-run", job, job, nobody, code=5 if possible else 1)
         assert [job][: int(possible)] == [line.split("\t")[0] for line in ran.stdout.splitlines()]
         assert f"{nobody}: there is no such job" in ran.stderr
+        assert f"stemline jobs` lists those of {service.client.target.bucket}" in ran.stderr
     answer = json.loads(service.run("cancel", "--dry-run", "--json", job, nobody, code=5).stdout)
     assert ({job: ""}, [nobody]) == (answer["cancelled"], list(answer["failed"]))
     assert service.client.get(job).state in {"Submitted", "Running"}
@@ -140,7 +143,6 @@ def test_failed_jobs_are_submitted_again(service: Service) -> None:
     name, new = service.run("retry", old).stdout.split()
     job = service.client.wait(new, timeout_s=180)
     assert (old, "in/bad.mp3", "mp3", "mine") == (name, job.source, job.codec, job.user_data)
-    assert "does not exist" in service.run("retry", "j" + "0" * 32, code=5).stderr
     ended(service, "in/worse.mp3")
     assert 1 == json.loads(service.run("retry", "--state", "Failed", "--json").stdout)["count"]
     assert "0 jobs retried" in service.run("retry", "--all").stdout

@@ -206,7 +206,8 @@ def test_another_run_replaces_no_stems(service: Service) -> None:
         Path(disc).mkdir()
         for number in range(2):
             Path(disc, f"{number}.mp3").write_bytes(disc.encode())
-    service.run("submit", "a/0.mp3", "a/1.mp3", "-o", "out")
+    ran = service.run("submit", "a/0.mp3", "a/1.mp3", "-o", "out")
+    assert {"a/0.mp3: done", "a/1.mp3: done"} == {line[6:] for line in ran.stderr.splitlines()}
     before = {name: Path("out", name).read_text() for name in stems()}
     ran = service.run("submit", "b/0.mp3", "b/1.mp3", "-o", "out", code=1)
     assert f"out/0-voice.wav is there already, of the track {Path('a/0.mp3').resolve()}" in ran.stderr

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console, Group
@@ -15,6 +16,7 @@ from stemline.cli import job_progress, tracks_report
 from stemline.cli.bars import Bars
 from stemline.client import Job
 from stemline.client.tracks.entry import Entry
+from stemline.client.tracks.sources import Track
 from tests.paths import REPOSITORY
 
 WIDTHS = [40, 60, 80, 100]
@@ -44,14 +46,32 @@ def test_the_time_and_the_reason_of_a_run_are_whole(
 ) -> None:
     """Tracks a minute, the time that is left and the reason of a pause are there at every width."""
     monkeypatch.setattr(tracks_report.Counts, "speed", lambda _: "37.5 a minute, 3 h 53 min left")
-    with tracks_report.tracks_report(10_000, 8_766) as report:
+    tracks = [Track(f"{number}.flac") for number in range(10_000)]
+    with tracks_report.tracks_report(tracks, 8_766) as report:
         for number in range(39):
             report.ended(Entry(f"{number}.flac", "done"))
-        report.stage("album/disc1/77 a song of a usual length.flac", "separate", 40)
+        report.stage("77.flac", "separate", 40)
         report.holding(WHY)
         shown = drawn(report._progress, console.width)  # type: ignore[attr-defined]
     assert "1273/10000 tracks, 37.5 a minute, 3 h 53 min left" in shown
     assert WHY in shown
+
+
+def test_a_track_is_named_as_it_was_given(console: Console) -> None:
+    """The manifest has whole paths of files that were named one by one; people see what they wrote."""
+    given = Track("/home/me/music/1 a.mp3", path=Path("../music/1 a.mp3"))
+    found = Track("disc1/2.mp3", path=Path("music/disc1/2.mp3"))
+    with tracks_report.tracks_report([given, found], 2) as report:
+        report.stage(given.id, "separate", 40)
+        report.stage(found.id, "separate", 40)
+        shown = drawn(report._progress, console.width)  # type: ignore[attr-defined]
+        console.begin_capture()
+        report.ended(Entry(given.id, "failed", code="Cancel", message="why"))
+        said = console.end_capture()
+    assert "../music/1" in shown
+    assert "disc1/2.mp3" in shown
+    assert "/home" not in f"{shown}{said}"
+    assert "../music/1 a.mp3: Cancel: why" in said
 
 
 def test_the_place_and_the_time_of_a_job_are_whole(console: Console) -> None:
