@@ -76,7 +76,7 @@ def print_plan(
         click.echo(
             f"time       {span(work_s)} with one worker, at {speed:.1f} times real time as in the last jobs"
         )
-        click.echo(f"           more workers divide it; the queue lets {at_once} jobs run at once")
+        click.echo(f"           more workers divide it; the queue lets {counted(at_once, 'job')} run at once")
     click.echo("Nothing was submitted.")
 
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from stemline.cli.exits import CommandFailed, failure
+from stemline.cli.request_advice import OPTIONS
 
 if TYPE_CHECKING:
     from stemline.client import Client
 
-_OPTIONS: Final[Mapping[str, str]] = {
-    "CallBack": "--callback",
-    "UserData": "--user-data",
-    "AudioTrack": "--audio-track",
-    "Samplerate": "--samplerate",
-    "Bitrate": "--bitrate",
-    "BitDepth": "--bit-depth",
-    "Channels": "--channels",
-    "Codec": "--codec",
-    "AudioMode": "--stems or --only",
-    "JobLevel": "--level",
-    "NotBefore": "--not-before",
-    "Deadline": "--deadline",
-    "Timeout": "--timeout",
-    "Model": "--model",
-    "model": "--model",
-    "queue": "--queue",
-    "template": "--template",
-}
-"""Options by words of the service's messages."""
+_OTHERS: Final[Mapping[str, str]] = {"model": "--model", "queue": "--queue", "template": "--template"}
+"""Options by words of the service's messages that no field has as its name."""
+_WORD: Final = re.compile(r"\w+")
 
 
 def check_options(client: Client, parameters: Mapping[str, Any]) -> None:
@@ -58,6 +43,7 @@ def refused(error: Exception) -> CommandFailed:
 
     if not isinstance(error, ApiError) or isinstance(error, AccessDenied):
         return failure(error)  # says itself what is to be allowed
-    option = next((option for word, option in _OPTIONS.items() if word in error.message), "the option")
+    options = OPTIONS | _OTHERS
+    option = next((options[word] for word in _WORD.findall(error.message) if word in options), "the option")
     hint = f"nothing more was submitted; correct {option} and run the command again"
     return failure(error, hint=hint)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
+
+import click
 
 from stemline.cli.output import span
 
@@ -31,6 +34,27 @@ _UNKNOWN: Final[Mapping[str, str]] = {
     "job": "`stemline jobs` lists the jobs of the bucket",
 }
 """What to do about ``NoSuchResource``, by what its message says there is not."""
+OPTIONS: Final[dict[str, str]] = {
+    "CallBack": "--callback",
+    "UserData": "--user-data",
+    "AudioTrack": "--audio-track",
+    "Samplerate": "--samplerate",
+    "Bitrate": "--bitrate",
+    "BitDepth": "--bit-depth",
+    "Channels": "--channels",
+    "Codec": "--codec",
+    "AudioMode": "--stems or --only",
+    "JobLevel": "--level",
+    "NotBefore": "--not-before",
+    "Deadline": "--deadline",
+    "Timeout": "--timeout",
+    "Model": "--model",
+    "MaxSize": "--size",
+    "MaxConcurrent": "--concurrent",
+    "Name": "--name",
+}
+"""Options by the fields of requests that have their values, as messages of the service name them."""
+_FIELD: Final = re.compile(r"(?:\w+\.)*(\w+)")
 REQUEST_ADVICE: Final[Mapping[str, str]] = {
     "AccessDenied": _KEYS,
     "InvalidAccessKeyId": _KEYS,
@@ -73,7 +97,17 @@ def request_advice(error: ApiError) -> str:
         for what, found in _UNKNOWN.items():
             if error.message.startswith((f"there is no {what} ", f"The {what} does not exist")):
                 return found
+    if error.code == "InvalidArgument":
+        return _option(error.message)
     return REQUEST_ADVICE.get(error.code, "")
+
+
+def _option(message: str) -> str:
+    """Return what to do about a message that begins with a field, if the command has an option for it."""
+    running, field = click.get_current_context(silent=True), _FIELD.match(message)
+    option = OPTIONS.get(field[1], "") if field else ""
+    known = {each for option in running.command.params for each in option.opts} if running else set()
+    return f"correct {option}" if known & set(option.split()) else ""
 
 
 def _wrong_clock(error: AccessDenied) -> str:

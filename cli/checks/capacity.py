@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, warn
+from stemline.cli.output import counted
 from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
 
 def _queue(load: QueueLoad, size: int) -> Iterator[Finding]:
     waiting = sum(load.waiting)
-    what = f"queue {load.id} of {load.tenant}: {waiting} wait, {load.running} run"
+    what = f"queue {load.id} of {load.tenant}: {waiting} waiting, {load.running} running"
     if waiting and load.paused:
         yield warn("capacity", f"{what}; it is paused", f"run `stemline resume {load.id}`")
     elif waiting and load.running >= load.max_concurrent:
@@ -79,17 +80,16 @@ def _put_off(snapshot: Snapshot) -> Iterator[Finding]:
 
     waiting = snapshot.states.get(State.SUBMITTED, 0) + snapshot.states.get(State.PAUSE, 0)
     if (count := waiting - sum(snapshot.totals_of_queues.waiting)) > 0:
-        jobs = "1 more job waits" if count == 1 else f"{count} more jobs wait"
         yield ok(
             "capacity",
-            f"{jobs} for a time or another job: NotBefore, another attempt after a fault, a paused batch or"
-            " an equal job; `stemline job ID` says more",
+            f"{counted(count, 'more job')} waiting for a time or another job: NotBefore, another attempt"
+            " after a fault, a paused batch or an equal job; `stemline job ID` says more",
         )
 
 
 def _batches(paused: Sequence[Batch]) -> Iterator[Finding]:
     for batch in paused:
-        message = f"batch {batch.id} is paused; {batch.waiting} of its rows wait"
+        message = f"batch {batch.id} is paused; {counted(batch.waiting, 'row')} waiting"
         yield warn("capacity", message, f"run `stemline batches resume {batch.id}`")
 
 
@@ -97,16 +97,21 @@ def _workers(snapshot: Snapshot) -> Iterator[Finding]:
     startable, running = sum(snapshot.totals_of_queues.startable), snapshot.totals_of_queues.running
     if startable:
         fix = "start more workers (`stemline worker separate`), or raise STEMLINE_WORKER_CONCURRENCY"
-        yield warn("capacity", f"{startable} more jobs could run: all workers are busy with {running}", fix)
+        yield warn(
+            "capacity",
+            f"{counted(startable, 'more job')} could run: all workers are busy with {running}",
+            fix,
+        )
 
 
 def _models(snapshot: Snapshot) -> Iterator[Finding]:
     """Look for jobs that no worker which runs can do."""
     for demand in snapshot.demands:
+        jobs = f"{counted(demand.waiting, 'job')} waiting for {demand.wants}"
         if demand.served:
-            yield ok("capacity", f"{demand.waiting} jobs wait for {demand.wants}, which a worker serves")
+            yield ok("capacity", f"{jobs}, which a worker serves")
         else:
-            message = f"{demand.waiting} jobs wait for {demand.wants}, which no worker that runs serves"
+            message = f"{jobs}, which no worker that runs serves"
             fix = "add it on a worker: `stemline models add`, or `stemline models pull` for Spleeter's"
             yield warn("capacity", message, fix)
 

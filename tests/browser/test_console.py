@@ -36,6 +36,11 @@ VIEWS = (
     "?view=workers",
 )
 
+#: Pixels between the nearer edge of the window and the word of the view that is open.
+BESIDE = """() => {
+  const { left, right } = document.querySelector("nav [aria-current]").getBoundingClientRect();
+  return Math.min(left, innerWidth - right);
+}"""
 #: Tables that are wider than their place, so that a part of them is seen only by who scrolls there.
 HIDDEN = """() => [...document.querySelectorAll(".wide")]
   .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.innerText)"""
@@ -296,6 +301,7 @@ def test_from_a_file_to_its_stems(page: Page, running: Service) -> None:
     expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
     page.get_by_role("button", name="Solo Voice").click()
     expect(page.locator("[data-track=Object]")).to_have_class(re.compile("silent"))
+    expect(player).to_contain_text("1 to 2 solo a stem")
     page.keyboard.press("1")
     expect(page.locator("[data-track=Object]")).not_to_have_class(re.compile("silent"))
     page.keyboard.press("l")
@@ -588,7 +594,9 @@ def test_every_view_fits_a_phone_and_speaks_chinese(page: Page, running: Service
     # What turns letters round is written out, and turns round nothing beside it.
     expect(page.get_by_role("heading", level=1)).to_have_text(f"{'w' * 400}\\u202e3pm.exe 已暂停")
     page.get_by_role("button", name="English").click()
-    expect(page.get_by_role("link", name="Workers")).to_be_visible()
+    page.goto(running.url + "?view=usage")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Usage")
+    assert page.evaluate(BESIDE) > 12  # the row of words is scrolled to it, and shows that others follow
     paused.jobs.cancel(TENANT, [job.id])
     templates.delete(TENANT, made.id)
 

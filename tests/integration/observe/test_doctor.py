@@ -202,11 +202,11 @@ def test_it_says_what_holds_work_back(valkey_server, valkey, monkeypatch: pytest
     store.jobs.create([later])
     store.close()
     found = capacity()
-    assert "1 more job waits for a time or another job: NotBefore" in messages(found, "ok")
+    assert "1 more job waiting for a time or another job: NotBefore" in messages(found, "ok")
     text = messages(found, "warning")
-    assert "1 jobs wait for htdemucs, which no worker that runs serves" in text
-    assert f"9 wait, 0 run; it is paused -> run `stemline resume {paused}`" in text
-    assert "8 wait, 1 run; it runs at most 1 at once" in text
+    assert "1 job waiting for htdemucs, which no worker that runs serves" in text
+    assert f"9 waiting, 0 running; it is paused -> run `stemline resume {paused}`" in text
+    assert "8 waiting, 1 running; it runs at most 1 at once" in text
     assert f"`stemline resume {limited} --concurrent N`" in text
     assert f"queue {paused} holds 9 of at most 9 waiting jobs" in text
 

@@ -12,7 +12,10 @@ from click.testing import CliRunner
 
 from stemline.cli.change_jobs import _ask
 from stemline.cli.exits import CommandFailed, failure
+from stemline.cli.main import main
+from stemline.cli.refusals import refused
 from stemline.cli.request_advice import REQUEST_ADVICE
+from stemline.client import Client
 from stemline.client.errors import ApiError, NotFound
 from stemline.client.exchange import Exchange
 from stemline.client.queues import queues
@@ -50,6 +53,55 @@ def test_an_existing_template_is_not_only_named() -> None:
 def test_what_is_not_there_is_listed_by_a_command(message: str, command: str) -> None:
     """Whatever an id looks like, the hint is about what is missing."""
     assert command in failure(NotFound("NoSuchResource", message, status=404)).hint
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        ("resume --size 5", "MaxSize must be a whole number from 1 to 10000000.", "correct --size"),
+        ("resume --size 5", "MaxConcurrent must be at most 100.", "correct --concurrent"),
+        (
+            "batches create a --name b",
+            "Name must be at most 128 printable ASCII characters.",
+            "correct --name",
+        ),
+        (
+            "templates create a --codec amr",
+            "AudioConfig.Samplerate for amr must be 8000.",
+            "correct --samplerate",
+        ),
+        ("templates create a --stems 4", "AudioMode must be another.", "correct --stems or --only"),
+        ("templates create a", "Name must be 1 to 64 letters.", ""),
+        ("resume --size 5", "This is not about MaxSize.", ""),
+    ],
+)
+def test_a_field_that_is_refused_is_named_as_its_option(
+    words: str, message: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service knows fields, people know options; where the command has none there is no hint."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ApiError("InvalidArgument", message, status=400)
+
+    monkeypatch.setattr(Client, "send", refuse)
+    keys = {"STEMLINE_API": "http://127.0.0.1:1", "STEMLINE_SECRET_ID": "id", "STEMLINE_SECRET_KEY": "key"}
+    place = {"STEMLINE_BUCKET": "media-1250000000", "STEMLINE_REGION": "ap-chongqing"}
+    ended = CliRunner().invoke(main, words.split(), env={**keys, **place})
+    expected = [f"Error: InvalidArgument: {message}", *([f"Hint: {hint}"] if hint else [])]
+    assert (1, expected) == (ended.exit_code, ended.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("message", "option"),
+    [
+        ("Deadline must be after NotBefore.", "--deadline"),
+        ("AudioConfig.Bitrate must be 8 to 1000 kbit/s.", "--bitrate"),
+        ("The combination is not possible.", "the option"),
+    ],
+)
+def test_the_option_of_a_refusal_is_the_first_one_of_its_message(message: str, option: str) -> None:
+    """What the message is about comes first in it."""
+    assert f"correct {option} and" in refused(ApiError("InvalidArgument", message, status=400)).hint
 
 
 def denied(code: str, message: str, *, ahead_s: float) -> CommandFailed:

@@ -152,7 +152,7 @@ export default function Player({ more }) {
     ${isHeld && html`<p class="soft" role="status">${t("player.held")}</p>`}
     ${mixer && mixer.failed.size > 0 && html`<${Missing} tracks=${tracks} mixer=${mixer} onLoad=${load} busy=${loading.busy} />`}
     ${tracks.map((track, index) => html`<${TrackView} key=${track.name} track=${track} index=${index} mixer=${mixer} peaks=${drawn?.[track.name]} seconds=${seconds} set=${set} isMissing=${Boolean(mixer?.failed.has(index))} />`)}
-    <p class="soft small">${t("player.keys")}</p>
+    <p class="soft small">${t("player.keys", { n: tracks.length - 1 })}</p>
   </section>`;
 }
 

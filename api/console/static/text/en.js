@@ -189,7 +189,7 @@ export default {
   "player.download": "Download {name}",
   "player.zip": "All as zip",
   "player.render": "Mix as set",
-  "player.keys": "Keys: space plays, arrows skip 5 s, 1 to 4 solo a stem, M mutes, L loops, A switches between mix and stems.",
+  "player.keys": "Keys: space plays, arrows skip 5 s, 1 solos the stem, M mutes, L loops, A switches between mix and stem. | Keys: space plays, arrows skip 5 s, 1 to {n} solo a stem, M mutes, L loops, A switches between mix and stems.",
   "new.template": "Template",
   "new.noTemplate": "None: as chosen here",
   "new.codec": "Codec",

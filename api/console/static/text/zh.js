@@ -190,7 +190,7 @@ export default {
   "player.download": "下载{name}",
   "player.zip": "全部（zip）",
   "player.render": "当前混音",
-  "player.keys": "按键：空格播放，左右键跳 5 秒，1 到 4 独奏音轨，M 静音，L 循环，A 切换原曲与音轨。",
+  "player.keys": "按键：空格播放，左右键跳 5 秒，1 独奏音轨，M 静音，L 循环，A 切换原曲与音轨。 | 按键：空格播放，左右键跳 5 秒，1 到 {n} 独奏音轨，M 静音，L 循环，A 切换原曲与音轨。",
   "new.template": "模板",
   "new.noTemplate": "不使用：按此处选择",
   "new.codec": "编码",
