@@ -12,7 +12,7 @@ from stemline.cli.request_advice import OPTIONS
 if TYPE_CHECKING:
     from stemline.client import Client
 
-_OTHERS: Final[Mapping[str, str]] = {"model": "--model", "queue": "--queue", "template": "--template"}
+_OTHERS: Final[dict[str, str]] = {"model": "--model", "queue": "--queue", "template": "--template"}
 """Options by words of the service's messages that no field has as its name."""
 _WORD: Final = re.compile(r"\w+")
 
