@@ -173,7 +173,7 @@ def test_a_listener_that_fell_behind_holds_few_events(monkeypatch: pytest.Monkey
     store, tenant = InMemoryStore(), Tenant("media-1250000000", "ap-chongqing")
     begin, _ = store.events.begin(tenant)
     store.jobs.create([replace(job_spec(), tenant=tenant, queue_id="")] * 150)
-    last, _ = store.events.begin(tenant)
+    last = (store.events.read(tenant, begin) or [])[-1].id
     events = hub.EventHub(store.events, limit=3, limit_per_credential=3)
     channel = hub._Channel()
     channel.begin("0-1")
