@@ -26,7 +26,8 @@ def browser() -> Iterator[Browser]:
     if program is None:
         missing("chromium")
     with sync_playwright() as playwright:
-        arguments = ["--autoplay-policy=no-user-gesture-required"]
+        # Where there is no card its stand-in would take processor time.
+        arguments = ["--autoplay-policy=no-user-gesture-required", "--disable-gpu"]
         # As root, in a container, Chromium cannot make its own sandbox.
         arguments += ["--no-sandbox"] if os.geteuid() == 0 else []
         started = playwright.chromium.launch(executable_path=program, args=arguments)
