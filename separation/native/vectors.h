@@ -1,0 +1,85 @@
+/* Vectors of single-precision numbers, as wide as the instruction set that the file is compiled for. */
+
+#ifndef VECTORS_H
+#define VECTORS_H
+
+#include <stdint.h>
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define ROWS 12 /* of a product that are computed at once: two vectors each, in registers */
+#elif defined(__AVX2__)
+#define LANES 8
+#define ROWS 6
+#else
+#define LANES 4
+#define ROWS 6
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
+typedef float vector __attribute__((vector_size(4 * LANES)));
+typedef float unaligned_vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t integers __attribute__((vector_size(4 * LANES)));
+
+INLINE vector load(const float *from) { return *(const unaligned_vector *)from; }
+
+INLINE void store(float *to, vector values) { *(unaligned_vector *)to = values; }
+
+INLINE vector splat(float value) { return (vector){0} + value; }
+
+INLINE vector chosen(integers mask, vector where_set, vector elsewhere) {
+    return (vector)(((integers)where_set & mask) | ((integers)elsewhere & ~mask));
+}
+
+INLINE vector larger(vector a, vector b) { return chosen(a > b, a, b); }
+
+INLINE vector smaller(vector a, vector b) { return chosen(a < b, a, b); }
+
+/* e to the power of each value, which is limited to -87 to 88: the result is a normal number. The polynomial
+   is the one of the Cephes library for numbers between -ln(2) / 2 and ln(2) / 2. */
+INLINE vector exponential(vector value) {
+    const float round = 12582912.0f; /* 1.5 * 2^23: what is added to it has no fraction */
+    vector limited = smaller(larger(value, splat(-87.0f)), splat(88.0f));
+    vector power = (limited * 1.44269504088896341f + round) - round;
+    vector rest = (limited - power * 0.693359375f) + power * 2.12194440e-4f;
+    vector sum = rest * 1.9875691500e-4f + 1.3981999507e-3f;
+    sum = sum * rest + 8.3334519073e-3f;
+    sum = sum * rest + 4.1665795894e-2f;
+    sum = sum * rest + 1.6666665459e-1f;
+    sum = sum * rest + 5.0000001201e-1f;
+    sum = sum * (rest * rest) + rest + 1.0f;
+    return sum * (vector)((__builtin_convertvector(power, integers) + 127) << 23);
+}
+
+/* Exchange rows and columns of LANES x LANES values: in each step, every second row takes the other half of
+   its pairs. */
+INLINE void transpose(vector *rows) {
+    UNROLL
+    for (int distance = 1; distance < LANES; distance *= 2) {
+        integers low, high;
+        UNROLL
+        for (int i = 0; i < LANES; i++) {
+            low[i] = i & distance ? LANES + i - distance : i;
+            high[i] = i & distance ? LANES + i : i + distance;
+        }
+        UNROLL
+        for (int i = 0; i < LANES; i++) {
+            if (i & distance) continue;
+            vector a = rows[i], b = rows[i + distance];
+#if defined(__clang__)
+            UNROLL
+            for (int k = 0; k < LANES; k++) {
+                rows[i][k] = low[k] < LANES ? a[low[k]] : b[low[k] - LANES];
+                rows[i + distance][k] = high[k] < LANES ? a[high[k]] : b[high[k] - LANES];
+            }
+#else
+            rows[i] = __builtin_shuffle(a, b, low);
+            rows[i + distance] = __builtin_shuffle(a, b, high);
+#endif
+        }
+    }
+}
+
+#endif
