@@ -1,60 +1,97 @@
-/* Spleeter's network of one instrument on a CPU: the U-Net of Jansson et al., "Singing voice separation with
-   deep U-Net convolutional networks" (ISMIR 2017), in Deezer's variant. See models/graph.py, which describes
-   the same network for ONNX Runtime. */
+/* Spleeter's networks on a CPU: the U-Net of Jansson et al., "Singing voice separation with deep U-Net convolutional
+   networks" (ISMIR 2017), in Deezer's variant. models/graph.py describes the same network for ONNX Runtime.
+
+   Spectrograms are (2, frames, 1024) values; `frames` is a multiple of 64. All memory is the caller's, and is aligned
+   as single-precision numbers are. Nothing is shared: each thread may run a network of its own. */
 
 #include "strided.h"
+
+#if defined(_WIN32)
+#define EXPORTED __declspec(dllexport)
+#else
+#define EXPORTED __attribute__((visibility("default")))
+#endif
 
 #define LAYERS 6
 #define BINS 1024
 #define CHANNELS 2
 #define FILTERS 16 /* of the first layer; each further one has twice as many */
 #define LAST_TAPS 4
-#define LAST_MARGIN 3 /* pixels around the input of the last layer: four taps, two apart */
+#define MARGIN 3 /* pixels around the plane that the last layer sees: four taps, two apart */
+#define PLANE_WIDTH (BINS + 2 * MARGIN + LANES)
+#define ROW_WIDTH (BINS / 2 + 2 * LANES) /* of a row of one channel, with room before and behind */
 
 typedef struct {
     layer down[LAYERS], up[LAYERS];
-    const float *kernel, *bias; /* of the last layer */
+    const float *kernel, *bias; /* of the last layer: (4, 4, 1, 2) */
+    int is_elu;                 /* the activation, else leaky ReLU and ReLU */
 } network;
 
-/* The plane before the last layer, with its margin. */
-#define PLANE_WIDTH (BINS + 2 * LAST_MARGIN + LANES)
-/* A row of pixels by channel, with room before and behind. */
-#define ROW_WIDTH (BINS / 2 + 2 * LANES)
+/* What a run needs of the caller's memory. */
+typedef struct {
+    float *raw[LAYERS]; /* results of the encoder's layers */
+    float *wide;        /* inputs and results of layers by turns: the largest is the last one of the decoder */
+    float *narrow;      /* likewise; also the padded input, and the plane that the last layer sees */
+    scratch layers;
+} memory;
 
-/* The first layer, of two channels. The rows under a kernel are parts of a row of the product. */
-INLINE void first_layer(const layer *own, const float *magnitude, int frames, float *padded, float *raw,
-                        float *next, float *sums, const activation kind) {
-    const long row = (BINS + TAPS) * CHANNELS, width = BINS / 2;
-    memset(padded, 0, sizeof(float) * (frames + TAPS) * row);
+/* Give each part of a run its place, and return the number of values. */
+static long place(memory *own, float *at, int frames) {
+    const long wide = (long)frames / 2 * BINS / 2 * FILTERS;
+    const long narrow = (long)(frames + 2 * MARGIN) * (BINS + TAPS) * CHANNELS;
+    const long padded = ALL_POINTS * (FILTERS << (LAYERS - 1));
+    const long taps = TAPS * TAPS * (LANES * LANES + LINE);
+    long values = 0, windows = 3 * 2 * FILTERS * ROW_WIDTH; /* what the last transposed convolution needs */
+#define PLACE(part, size) own->part = at ? at + values : 0, values += (size)
+    for (int i = 0; i < LAYERS; i++) {
+        const int height = frames >> (i + 1), width = BINS >> (i + 1);
+        const long filters = (long)FILTERS << i, all = tiles_of(height, width);
+        const long window = (all < MAX_TILES ? all : MAX_TILES) * PARTS * filters / 2;
+        PLACE(raw[i], height * width * filters);
+        if (i > 0 && ALL_POINTS * (window + LINE) > windows) windows = ALL_POINTS * (window + LINE);
+    }
+    PLACE(wide, wide);
+    PLACE(narrow, narrow);
+    PLACE(layers.windows, windows);
+    PLACE(layers.kernels, ALL_POINTS * (PARTS * UP_SLICE * PANEL + LINE));
+    PLACE(layers.sums, ALL_POINTS * (MAX_TILES * PARTS * PANEL + LINE));
+    PLACE(layers.small, padded > taps ? padded : taps);
+#undef PLACE
+    return values;
+}
+
+/* The first layer, of two channels: the five rows under a kernel are parts of a row of the product. */
+INLINE void first_layer(const layer *own, const float *magnitude, int frames, float *padded, float *raw, float *next,
+                        float *sums, const activation kind) {
+    const long step = (BINS + TAPS) * CHANNELS, width = BINS / 2;
+    memset(padded, 0, sizeof(float) * (frames + TAPS) * step);
     for (int y = 0; y < frames; y++) {
         const float *left = magnitude + (long)y * BINS, *right = left + (long)frames * BINS;
-        float *to = padded + (y + 1) * row + CHANNELS;
+        float *to = padded + (y + 1) * step + CHANNELS;
         for (int x = 0; x < BINS; x++) to[CHANNELS * x] = left[x], to[CHANNELS * x + 1] = right[x];
     }
-    for (int y = 0; y < frames / 2; y++) {
-        matrix rows = {padded + 2 * y * row, 2 * CHANNELS, TAPS, row, TAPS * CHANNELS};
-#if PANEL > FILTERS
-        for (long x = 0; x < width; x += 2 * ROWS, rows.values += 2 * ROWS * rows.step) {
-            if (width - x >= 2 * ROWS)
-                product_of(2 * ROWS, 1, rows, own->kernel, FILTERS, sums + x * FILTERS, FILTERS, 0);
-            else
-                for (long left = x; left < width; left++, rows.values += rows.step)
-                    product_of(1, 1, rows, own->kernel, FILTERS, sums + left * FILTERS, FILTERS, 0);
-        }
+    for (int y = 0; y < frames / 2; y++, raw += width * FILTERS, next += width * FILTERS) {
+        matrix rows = {padded + 2 * y * step, 2 * CHANNELS, TAPS, step, TAPS * CHANNELS};
+#if PANEL > FILTERS /* twice as many rows of one vector each */
+        long x = 0;
+        for (; x + 2 * ROWS <= width; x += 2 * ROWS, rows.values += 2 * ROWS * rows.step)
+            product_of(2 * ROWS, 1, rows, own->kernel, FILTERS, sums + x * FILTERS, FILTERS, 0);
+        for (; x < width; x++, rows.values += rows.step)
+            product_of(1, 1, rows, own->kernel, FILTERS, sums + x * FILTERS, FILTERS, 0);
 #else
         for (long n = 0; n < FILTERS; n += PANEL)
             product(width, rows, own->kernel + n, FILTERS, sums + n, FILTERS, 0);
 #endif
         for (long at = 0; at < width * FILTERS; at += LANES) {
             vector value = load(sums + at) + load(own->bias + at % FILTERS);
-            store(raw + y * width * FILTERS + at, value);
+            store(raw + at, value);
             value = value * load(own->scale + at % FILTERS) + load(own->shift + at % FILTERS);
-            store(next + y * width * FILTERS + at, activated(value, kind));
+            store(next + at, activated(value, kind));
         }
     }
 }
 
-/* Bring a row of pixels of FILTERS channels to rows of channels. */
+/* A row of pixels, to a row of each of their channels. */
 INLINE void by_channel(const float *pixels, float *rows) {
     for (long x = 0; x < BINS / 2; x += LANES)
         for (long c = 0; c < FILTERS; c += LANES) {
@@ -67,125 +104,144 @@ INLINE void by_channel(const float *pixels, float *rows) {
         }
 }
 
-/* The last transposed convolution, to one channel: neighbouring bins fill the vectors. */
+/* Results of the last transposed convolution, for two vectors of neighbouring bins of each part. */
+INLINE void last_sums(const float *kernel, float *const *rows, long x, vector sums[2][PARTS]) {
+    UNROLL
+    for (int i = 0; i < 2 * PARTS; i++) sums[i / PARTS][i % PARTS] = splat(0);
+    for (int c = 0; c < 2 * FILTERS; c++) {
+        UNROLL
+        for (int i = 0; i < 3; i++)
+            UNROLL
+            for (int j = 0; j < 3; j++) {
+                const float *at = rows[i] + c * ROW_WIDTH + LANES + x + j - 1;
+                const vector near = load(at), far = load(at + LANES);
+                UNROLL
+                for (int each = 0; each < PARTS; each++) {
+                    const int row = (has_odd_rows(each) ? 4 : 3) - 2 * i;
+                    const int column = (has_odd_columns(each) ? 4 : 3) - 2 * j;
+                    if (row < 0 || column < 0) continue;
+                    const float tap = kernel[(row * TAPS + column) * 2 * FILTERS + c];
+                    sums[0][each] += near * tap, sums[1][each] += far * tap;
+                }
+            }
+    }
+}
+
+/* The last transposed convolution, to one channel. */
 INLINE void last_transposed(const layer *own, const float *skip, const float *from, int frames, float *plane,
                             float *space, const activation kind) {
-    const int sources = 2 * FILTERS, height = frames / 2;
-    float *rows[3]; /* the one above, this one, the one below */
-    memset(plane, 0, sizeof(float) * (frames + 2 * LAST_MARGIN) * PLANE_WIDTH);
-    memset(space, 0, sizeof(float) * 3 * sources * ROW_WIDTH);
-    for (int i = 0; i < 3; i++) rows[i] = space + i * sources * ROW_WIDTH;
-    for (int y = -1; y < height; y++) {
+    const long size = 2 * FILTERS * ROW_WIDTH;
+    float *rows[3] = {space, space + size, space + 2 * size}; /* the one above, this one, the one below */
+    memset(plane, 0, sizeof(float) * (frames + 2 * MARGIN) * PLANE_WIDTH);
+    memset(space, 0, sizeof(float) * 3 * size);
+    for (int y = -1; y < frames / 2; y++) {
         float *below = rows[0];
         rows[0] = rows[1], rows[1] = rows[2], rows[2] = below;
-        if (y + 1 < height) {
+        if (y + 1 < frames / 2) {
             by_channel(skip + (long)(y + 1) * BINS / 2 * FILTERS, below);
             by_channel(from + (long)(y + 1) * BINS / 2 * FILTERS, below + FILTERS * ROW_WIDTH);
         } else {
-            memset(below, 0, sizeof(float) * sources * ROW_WIDTH);
+            memset(below, 0, sizeof(float) * size);
         }
         if (y < 0) continue;
         for (long x = 0; x < BINS / 2; x += 2 * LANES) {
             vector sums[2][PARTS];
-            UNROLL
-            for (int i = 0; i < 2 * PARTS; i++) sums[i / PARTS][i % PARTS] = splat(0);
-            for (int c = 0; c < sources; c++) {
-                UNROLL
-                for (int i = 0; i < 3; i++)
-                    UNROLL
-                    for (int j = 0; j < 3; j++) {
-                        const float *at = rows[i] + c * ROW_WIDTH + LANES + x + j - 1;
-                        vector near = load(at), far = load(at + LANES);
-                        UNROLL
-                        for (int part = 0; part < PARTS; part++) {
-                            /* Even results: taps 3 and 1 of this pixel and the one before; odd: 4, 2, 0. */
-                            const int row_tap = (has_odd_rows(part) ? 4 : 3) - 2 * i;
-                            const int column_tap = (has_odd_columns(part) ? 4 : 3) - 2 * j;
-                            if (row_tap < 0 || column_tap < 0) continue;
-                            const float tap = own->kernel[(row_tap * TAPS + column_tap) * sources + c];
-                            sums[0][part] += near * tap, sums[1][part] += far * tap;
-                        }
-                    }
-            }
+            last_sums(own->kernel, rows, x, sums);
             for (int half = 0; half < 2; half++)
-                for (int part = 0; part < PARTS; part++) {
-                    vector value = activated(sums[half][part] + own->bias[0], kind);
-                    float *to = plane + (2L * y + has_odd_rows(part) + LAST_MARGIN) * PLANE_WIDTH + LAST_MARGIN
-                                + 2 * (x + half * LANES) + has_odd_columns(part);
-                    value = value * own->scale[0] + own->shift[0];
-                    for (int k = 0; k < LANES; k++) to[2 * k] = value[k];
+                for (int each = 0; each < PARTS; each++) {
+                    const vector value = activated(sums[half][each] + own->bias[0], kind) * own->scale[0]
+                                         + own->shift[0];
+                    float *to = plane + (2L * y + has_odd_rows(each) + MARGIN) * PLANE_WIDTH + MARGIN
+                                + 2 * (x + half * LANES) + has_odd_columns(each);
+                    for (int i = 0; i < LANES; i++) to[2 * i] = value[i];
                 }
         }
     }
 }
 
-/* The last layer: 4 x 4 taps, two apart. */
+/* The last layer: 4 x 4 taps, two pixels apart. */
 INLINE void last_layer(const network *own, const float *plane, int frames, float *logits) {
     for (int y = 0; y < frames; y++)
         for (int x = 0; x < BINS; x += LANES) {
             vector left = splat(own->bias[0]), right = splat(own->bias[1]);
             for (int tap = 0; tap < LAST_TAPS * LAST_TAPS; tap++) {
-                vector value = load(plane + (y + 2L * (tap / LAST_TAPS)) * PLANE_WIDTH + x + 2 * (tap % LAST_TAPS));
-                left += value * own->kernel[tap * CHANNELS];
-                right += value * own->kernel[tap * CHANNELS + 1];
+                const float *at = plane + (y + 2L * (tap / LAST_TAPS)) * PLANE_WIDTH + x + 2 * (tap % LAST_TAPS);
+                left += load(at) * own->kernel[tap * CHANNELS];
+                right += load(at) * own->kernel[tap * CHANNELS + 1];
             }
             store(logits + (long)y * BINS + x, left);
             store(logits + (long)(frames + y) * BINS + x, right);
         }
 }
-#include <time.h>
-static double now(void) { struct timespec t; clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); return t.tv_sec + t.tv_nsec * 1e-9; }
-double unet_times[20];
-long unet_tiles[12] = {0, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48};
-#define STAMP t1 = now(), unet_times[z++] += t1 - t0, t0 = t1;
 
-INLINE void run(const network *own, const float *magnitude, int frames, float *space, float *logits,
+INLINE void run(const network *own, const float *magnitude, int frames, memory space, float *logits,
                 const activation down, const activation up) {
-    double t0 = now(), t1; int z = 0;
-    float *raw[LAYERS], *one, *two;
-    int height = frames, width = BINS;
+    float *from = space.wide, *to = space.narrow;
+    int height = frames / 2, width = BINS / 2;
     long filters = FILTERS;
-    for (int i = 0; i < LAYERS; i++, filters *= 2) {
-        height /= 2, width /= 2;
-        raw[i] = space, space += height * width * filters;
-    }
-    one = space, space += (long)frames / 2 * BINS / 2 * FILTERS;
-    two = space, space += (long)(frames + 2 * LAST_MARGIN) * (BINS + TAPS) * CHANNELS;
-    scratch work = {space, space + ALL_POINTS * (MOST_TILES * 1024L + LINE), 0, 0};
-    work.sums = work.kernels + ALL_POINTS * (PARTS * UP_SLICE * PANEL + LINE);
-    work.small = work.sums + ALL_POINTS * (MOST_TILES * PARTS * PANEL + LINE);
-    first_layer(own->down, magnitude, frames, two, raw[0], one, work.windows, down);
-    STAMP
-    height = frames / 2, width = BINS / 2, filters = FILTERS;
+    first_layer(own->down, magnitude, frames, to, space.raw[0], from, space.layers.windows, down);
     for (int i = 1; i < LAYERS; i++) {
-        image from = {one, height, width, filters};
-        convolve(own->down + i, from, 2 * filters, raw[i], i < LAYERS - 1 ? two : 0, work, unet_tiles[i], down);
+        const image seen = {from, height, width, filters};
         height /= 2, width /= 2, filters *= 2;
-        float *swap = one; one = two, two = swap;
-        STAMP
+        /* The decoder begins before the sixth normalisation. */
+        convolve(own->down + i, seen, filters, space.raw[i], i < LAYERS - 1 ? to : 0, space.layers, down);
+        float *last = from;
+        from = to, to = last;
     }
     for (int i = 0; i < LAYERS - 1; i++) {
-        image from[2] = {{i ? raw[LAYERS - 1 - i] : raw[LAYERS - 1], height, width, filters}, {one, height, width, filters}};
-        convolve_transposed(own->up + i, from, i ? 2 : 1, filters / 2, two, work, unet_tiles[6 + i], up);
-        height *= 2, width *= 2, filters /= 2;
-        float *swap = one; one = two, two = swap;
-        STAMP
+        const image seen[2] = {{space.raw[LAYERS - 1 - i], height, width, filters}, {from, height, width, filters}};
+        filters /= 2;
+        convolve_transposed(own->up + i, seen, i ? 2 : 1, filters, to, space.layers, up);
+        height *= 2, width *= 2;
+        float *last = from;
+        from = to, to = last;
     }
-    last_transposed(own->up + LAYERS - 1, raw[0], one, frames, two, work.windows, up);
-    STAMP
-    last_layer(own, two, frames, logits);
-    STAMP
+    last_transposed(own->up + LAYERS - 1, space.raw[0], from, frames, to, space.layers.windows, up);
+    last_layer(own, to, frames, logits);
 }
 
-void unet_run(const network *own, int elu, const float *magnitude, int frames, float *space, float *logits) {
-    if (elu) run(own, magnitude, frames, space, logits, ELU, ELU);
+/* The number of values that `unet_run` needs as its memory. */
+EXPORTED long unet_memory(int frames) {
+    memory unused;
+    return place(&unused, 0, frames);
+}
+
+/* One network's logits of a spectrogram, both (2, frames, 1024). */
+EXPORTED void unet_run(const network *own, const float *magnitude, int frames, float *values, float *logits) {
+    memory space;
+    place(&space, values, frames);
+    if (own->is_elu) run(own, magnitude, frames, space, logits, ELU, ELU);
     else run(own, magnitude, frames, space, logits, LEAKY_RELU, RELU);
 }
-/* Sigmoid estimates squared plus floor, in place */
-void unet_powers(const float *magnitude, float *out, long count, float floor) {
-  for (long i = 0; i < count; i += LANES) {
-    vector e = load(magnitude + i) / (1.0f + exponential(-load(out + i)));
-    store(out + i, e * e + floor);
-  }
+
+/* Replace the logits of all networks by their shares (e^2 + epsilon / n) / (sum of e^2 + epsilon), where e is a
+   network's estimate: the magnitude times the logit's sigmoid, or times the softmax over the networks. */
+EXPORTED void unet_shares(float *const *logits, int networks, int is_softmax, const float *magnitude, long count,
+                          float epsilon) {
+    for (long i = 0; i < count; i += LANES) {
+        vector all = splat(0), largest = load(logits[0] + i), squares = splat(0);
+        for (int n = 1; n < networks; n++) largest = larger(largest, load(logits[n] + i));
+        for (int n = 0; n < networks && is_softmax; n++) all += exponential(load(logits[n] + i) - largest);
+        for (int n = 0; n < networks; n++) {
+            const vector logit = load(logits[n] + i);
+            const vector part = is_softmax ? exponential(logit - largest) / all : 1.0f / (1.0f + exponential(-logit));
+            const vector estimate = part * load(magnitude + i);
+            const vector square = estimate * estimate + epsilon / (float)networks;
+            store(logits[n] + i, square);
+            squares += square;
+        }
+        for (int n = 0; n < networks; n++) store(logits[n] + i, load(logits[n] + i) / squares);
+    }
 }
-int unet_lanes(void) { return LANES; }
+
+/* The best instruction set of this processor that there is a library for: 2 for AVX-512, 1 for AVX2, else 0. */
+EXPORTED int unet_best(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+    return 0;
+}
