@@ -4,7 +4,9 @@
 set -eu
 cd "$1"/lib/python3*/site-packages
 find . -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +
-find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.proto' \) -delete
+# Those of our own kernels stay: a library is compared with its sources before it is used.
+find . -type f ! -path './stemline/*' \
+    \( -name '*.pyi' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.proto' \) -delete
 # The library for programs in C: Python's module holds all of it itself.
 rm -f onnxruntime/capi/libonnxruntime.so.* onnxruntime/capi/libonnxruntime_providers_tensorrt.so
 # Of NVIDIA's packages, only their shared libraries are used.

@@ -23,9 +23,10 @@ from stemline.client import Client, Target
 from stemline.deploy.demo.receiver import receiver
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import REGION, SeaweedServer, ValkeyServer
+from stemline.separation.native.library import SETS
 from stemline.testing.processes import environment, eventually
 from tests.images import building
-from tests.images.running import Service
+from tests.images.running import Service, output_of
 from tests.paths import REPOSITORY
 
 TARGETS = ("api", "worker", "callbacks", "flower")
@@ -36,6 +37,12 @@ BUCKET = "media-1250000000"
 #: Largest size without the base, MB.
 LIMITS_MB = {"worker": 400.0, GPU: 3100.0}
 _DEFAULT_LIMIT_MB = 160.0
+#: Prints the instruction set of the kernels that a worker uses here.
+_KERNELS = """
+from stemline.separation.native.library import find
+found = find()
+print(found.instructions or f"no kernels: {found.reason}")
+"""
 
 
 def song() -> bytes:
@@ -67,6 +74,20 @@ def do_one_job(api: str, key: dict[str, str], s3: SeaweedServer) -> float:
     for name in outputs.values():
         assert bucket.head_object(Bucket=BUCKET, Key=name)["ContentLength"] > 1000
     return took
+
+
+def kernels_in(image: building.Image, folder: Path) -> str:
+    """Return the instruction set of the compiled kernels that programs of the image load.
+
+    Raises:
+        SystemExit: There are none, or the compiler is still there.
+    """
+    if compilers := [name for name in ("cc", "gcc", "clang") if (image.root / "usr" / "bin" / name).exists()]:
+        raise SystemExit(f"an image holds {', '.join(compilers)}")
+    loaded = output_of(image, folder, {}, ["python", "-c", _KERNELS]).strip()
+    if loaded not in SETS:
+        raise SystemExit(loaded)
+    return loaded
 
 
 def main(*, with_gpu: bool) -> None:
@@ -119,6 +140,7 @@ def main(*, with_gpu: bool) -> None:
                 eventually(partial(running.is_healthy, probe), 240, f"{service} is healthy: {running.log}")
                 table.append((service, building.size_mb(image) - base_mb, time.monotonic() - started))
                 assert {10001} == running.users(), running.users()
+                kernels = kernels_in(mounted, folder / "kernels")
             if with_gpu:
                 container, mounted = building.mount(built[GPU])
                 containers.append(container)
@@ -146,6 +168,7 @@ def main(*, with_gpu: bool) -> None:
         limit = LIMITS_MB.get(service, _DEFAULT_LIMIT_MB)
         if size > limit:
             raise SystemExit(f"the image of {service} is larger than {limit:.0f} MB without its base")
+    print(f"kernels: {kernels}")
     print(
         f"base {base_mb:.0f} MB; one job through the images: {took:.1f} s; "
         f"{time.monotonic() - began:.0f} s in all"

@@ -41,6 +41,19 @@ def command_in(image: Image, folders: Path, variables: Mapping[str, str], words:
     return [*tied, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", "\n".join(steps)]
 
 
+def output_of(image: Image, folders: Path, variables: Mapping[str, str], words: Sequence[str]) -> str:
+    """Run `words` in the image to their end and return what they print.
+
+    Raises:
+        SystemExit: They failed.
+    """
+    command = command_in(image, folders, variables, words)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{words[0]} ended with {done.returncode} in an image:\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
 class Service:
     """A running image."""
 
