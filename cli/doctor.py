@@ -33,9 +33,9 @@ def doctor(
 ) -> None:
     """Check the installation and say how to fix it.
 
-    The checks are service, store, broker, capacity, buckets, weights, device, callbacks, scratch, telemetry,
-    security and flower; all run by default, at the same time. They see the installation from this machine:
-    that of the settings, or the local stack that runs here; service is what the other commands use.
+    The checks are service, store, broker, capacity, buckets, weights, device, kernels, callbacks, scratch,
+    telemetry, security and flower; all run by default, at the same time. They see the installation from this
+    machine: that of the settings, or the local stack that runs here; service is what the other commands use.
 
     A check that is not done after 20 seconds (weights and device: 120) is reported and left, so that nothing
     that hangs holds the report back for longer.

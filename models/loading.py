@@ -28,6 +28,7 @@ def load_engine(
     at_once: int | None = None,
     batch_wait_s: float = 0.0,
     transform: str = "device",
+    kernels: str | None = None,
     digest: Callable[[Path], str] = sha256,
     member: Callable[[str], LoadedEngine] | None = None,
 ) -> LoadedEngine:
@@ -45,6 +46,8 @@ def load_engine(
         batch_wait_s: How long a segment waits for others before an incomplete batch runs on a GPU, s.
         transform: Where a GPU's segments are transformed, for Spleeter's models: `device`, or `host` if the
             card cannot; or `host`.
+        kernels: Compiled kernels for Spleeter's models on CPUs, as `separation.native.library.load` takes
+            them; by default `STEMLINE_KERNELS`.
         digest: Returns the SHA-256 of a file of the model; `known_sha256` reads those alone that changed.
         member: Returns the engine of a model that an ensemble averages; by default each is loaded for it.
 
@@ -62,7 +65,7 @@ def load_engine(
     store = WeightStore(directory)
     card = card_named(model_name, store)
     options = _Options(
-        engine, device, threads or available_cpus(), songs, at_once, batch_wait_s, transform, digest
+        engine, device, threads or available_cpus(), songs, at_once, batch_wait_s, transform, kernels, digest
     )
     if card.format == "spleeter":
         return _load_spleeter(card, store, options)
@@ -77,6 +80,7 @@ class _Options(NamedTuple):
     at_once: int | None
     batch_wait_s: float
     transform: str
+    kernels: str | None
     digest: Callable[[Path], str]
 
 

@@ -179,6 +179,7 @@ class Engines:
                 songs=self._songs,
                 batch_wait_s=options.batch_wait_ms / 1000,
                 transform=options.gpu_transform,
+                kernels=options.kernels,
                 member=self._get,
             )
         except WeightsError as error:

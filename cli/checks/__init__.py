@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from stemline.cli.checks.capacity import capacity
-from stemline.cli.checks.engine import device, weights
+from stemline.cli.checks.engine import device, kernels, weights
 from stemline.cli.checks.network import callbacks, telemetry
 from stemline.cli.checks.security import security
 from stemline.cli.checks.servers import broker, store
@@ -22,6 +22,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "buckets": buckets,
     "weights": weights,
     "device": device,
+    "kernels": kernels,
     "callbacks": callbacks,
     "scratch": scratch,
     "telemetry": telemetry,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, skip, warn
 
 if TYPE_CHECKING:
     from stemline.runtime.settings.groups import EngineSettings
+
+
+_COMPILE = "install gcc or clang, and then Stemline again"
 
 
 def weights(context: CheckContext) -> Iterator[Finding]:
@@ -68,6 +72,7 @@ def device(context: CheckContext) -> Iterator[Finding]:
             directory=settings.engine.models_dir,
             threads=settings.engine.threads or None,
             transform=settings.engine.gpu_transform,
+            kernels=settings.engine.kernels,
         )
     except WeightsError as error:
         yield fail("device", error.message, "see `stemline models verify`; nothing was run on the device")
@@ -81,6 +86,31 @@ def device(context: CheckContext) -> Iterator[Finding]:
         on_card = f", samples transformed on the {where}" if loaded.device != "cpu" else ""
         what = f"{settings.engine.name} on {loaded.device}{on_card}"
         yield ok("device", f"{what}, {model} ready in {took_s:.1f} s")
+
+
+def kernels(context: CheckContext) -> Iterator[Finding]:
+    """Say which compiled kernels run Spleeter's models on CPUs here."""
+    from stemline.separation.errors import SeparationError
+    from stemline.separation.native.library import find
+
+    engine = context.settings.engine
+    if find_spec("onnxruntime") is None:
+        yield skip("kernels", "the extra `worker` is not installed here")
+    elif engine.kernels == "off":
+        yield ok("kernels", "switched off by STEMLINE_KERNELS: ONNX Runtime runs the networks")
+    elif engine.device == "cuda":
+        yield skip("kernels", "they are for CPUs, and STEMLINE_DEVICE is cuda")
+    else:
+        try:
+            found = find(engine.kernels)
+        except SeparationError as error:
+            yield fail("kernels", error.message, f"set STEMLINE_KERNELS=auto, or {_COMPILE}")
+            return
+        if found.library is None:
+            what = f"{found.reason}: ONNX Runtime runs the networks, which takes longer"
+            yield warn("kernels", what, _COMPILE)
+        else:
+            yield ok("kernels", f"those for {found.instructions} run Spleeter's models on CPUs")
 
 
 def _mode_models(engine: EngineSettings) -> tuple[str, str]:

@@ -174,6 +174,7 @@ def drill(folder: Path, base: Path, network: int) -> None:
             are_scraped()
             said = machine.run(doctor(), check=False)
             assert "store\tok" in said, said
+            assert "kernels\tok" in said, said
             assert "\terror\t" not in said, said
             at = took("metrics of every part, and the doctor with the files of root", at)
             kill_each(machine)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import uuid
+import zlib
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +17,7 @@ from stemline.testing.processes import eventually
 from tests.paths import REPOSITORY
 
 #: What docs/deployment.md expects of a machine.
-_PACKAGES = "ca-certificates,dbus,python3,python3-pip,python3-venv,sudo,systemd,systemd-sysv"
+_PACKAGES = "ca-certificates,dbus,gcc,libc6-dev,python3,python3-pip,python3-venv,sudo,systemd,systemd-sysv"
 #: Units that would change this machine's kernel or devices, or need a terminal.
 _MASKED = (
     "console-getty.service",
@@ -48,7 +49,7 @@ def leave_the_network() -> int:
 
 def make_base(folder: Path) -> Path:
     """Return the root folder of machines, made once from Debian's packages and only read later."""
-    root = folder / "root"
+    root = folder / f"root-{zlib.crc32(_PACKAGES.encode()):08x}"
     if root.is_dir():
         return root
     folder.mkdir(parents=True, exist_ok=True)

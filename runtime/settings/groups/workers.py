@@ -81,6 +81,12 @@ class EngineSettings(Group):
         "On a GPU, where Spleeter's models transform samples: `device`, which is tried at the start and "
         "falls back to the host, or `host`.",
     )
+    kernels: Literal["auto", "off", "base", "avx2", "avx512"] = setting(
+        "auto",
+        "Compiled kernels for Spleeter's models on CPUs: `auto` is the best that the processor can run, or "
+        "ONNX Runtime where none were built; `off` is ONNX Runtime; an instruction set that is named and "
+        "missing is an error.",
+    )
     models_dir: Path | None = setting(None, "Folder of verified weights; the user's cache if not set.")
     models_mirror: str | None = setting(None, "Base URL of your own mirror of the weights, http(s) or s3.")
     models_fetch: bool = setting(False, "Whether a worker fetches weights that it needs and lacks.")

@@ -55,7 +55,7 @@ def test_a_service_that_works_has_no_error(service, doctor):
     assert "" == messages(found)
     assert 0 == status
     servers = {"service", "flower", "store", "clock", "broker", "capacity", "buckets"}
-    checks = servers | {"weights", "device", "callbacks", "scratch", "telemetry", "security"}
+    checks = servers | {"weights", "device", "kernels", "callbacks", "scratch", "telemetry", "security"}
     assert checks == {f["check"] for f in found}
     text = messages(found, "ok")
     for message in (

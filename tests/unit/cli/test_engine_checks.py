@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from stemline.cli.checks.engine import device, weights
+from stemline.cli.checks.engine import device, kernels, weights
 from stemline.cli.checks.findings import CheckContext, Finding
 from stemline.models import installation
 from stemline.models.weights import WeightStore
 from stemline.runtime.settings import Settings
+from stemline.separation.errors import DeviceError
+from stemline.separation.native import library
+from stemline.separation.native.library import Found
 from tests.support.networks import WAVEFORM, card, scaling
 
 MODES = {"AudioAndBackground": "own", "MusicMode": "own"}
@@ -81,3 +85,40 @@ def test_all_models_that_the_settings_name_are_compared(folder: Path) -> None:
     assert [each.verdict for each in findings] == ["ok", "error"]
     assert findings[0].message.startswith("own in ")
     assert "loaded at the start: There is no model 'gone'" in findings[1].message
+
+
+@pytest.mark.parametrize(
+    ("settings", "answer", "verdict", "message"),
+    [
+        ({}, Found(ctypes.CDLL(None), "avx2"), "ok", "those for avx2"),
+        (
+            {},
+            Found(None, "", "unet_base.so was not built"),
+            "warning",
+            "unet_base.so was not built: ONNX Runtime",
+        ),
+        ({"kernels": "avx512"}, DeviceError("The processor cannot."), "error", "The processor cannot."),
+        ({"kernels": "off"}, AssertionError(), "ok", "switched off by STEMLINE_KERNELS"),
+        ({"device": "cuda"}, AssertionError(), "skipped", "STEMLINE_DEVICE is cuda"),
+    ],
+)
+def test_it_is_said_which_kernels_run(
+    settings: dict[str, str], answer: Any, verdict: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that the settings choose are named, or why there are none and what to do."""
+    asked = []
+
+    def find(choice: str) -> Found:
+        asked.append(choice)
+        if isinstance(answer, Found):
+            return answer
+        raise answer
+
+    monkeypatch.setattr(library, "find", find)
+    (finding,) = kernels(CheckContext(Settings(**settings)))
+    assert verdict == finding.verdict
+    assert message in finding.message
+    assert (verdict in {"warning", "error"}) == (
+        "install gcc or clang, and then Stemline again" in finding.fix
+    )
+    assert asked == ([] if isinstance(answer, AssertionError) else [settings.get("kernels", "auto")])

@@ -110,6 +110,7 @@ ROWS: list[tuple[str, Any, Callable[[Settings, Recorder], Made], str, Any]] = [
     ("engine.threads", 7, made_engine, "load_engine.threads", None),
     ("engine.batch_wait_ms", 12.0, made_engine, "load_engine.batch_wait_s", 0.012),
     ("engine.gpu_transform", "host", made_engine, "load_engine.transform", None),
+    ("engine.kernels", "off", made_engine, "load_engine.kernels", None),
     ("engine.models_dir", Path("models"), made_engine, "load_engine.directory", None),
     ("workers.concurrency", 9, made_engine, "load_engine.songs", None),
     ("storage.retry_budget_s", 44.0, made_buckets, "StemUploads.retry_budget_s", None),
