@@ -82,6 +82,8 @@ def compile_libraries(
     """
     if not (compiler := find_compiler()):
         return ["there is no C compiler (cc, gcc or clang)"]
+    if not shutil.which(compiler[0]):
+        return [f"CC names {compiler[0]}, which is not there"]
     # By it, separation/native/library.py knows whether a library was made from the sources beside it.
     identity = f'const char unet_sources[] = "{fingerprint(sources)}";\n'
 
@@ -102,18 +104,21 @@ def compile_libraries(
                 check=False,
             )
         except OSError as error:
-            return f"{variant}: {error}"
+            return str(error)
         if done.returncode:
             said = " / ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[:3])
-            return f"{variant}: {shlex.join(compiler)} ended with status {done.returncode}: {said}"
+            return f"{shlex.join(compiler)} ended with status {done.returncode}: {said}"
         new.replace(target)  # processes that use the old one keep it
         return ""
 
     with ThreadPoolExecutor(len(variants)) as executor:
-        failures = [failure for failure in executor.map(compile_one, variants) if failure]
+        reasons = dict(zip(variants, executor.map(compile_one, variants), strict=True))
     if not library(folder, "base").exists():
         remove_libraries(folder)
-    return failures
+    return [
+        f"{', '.join(name for name in variants if reasons[name] == reason)}: {reason}"
+        for reason in dict.fromkeys(filter(None, reasons.values()))
+    ]
 
 
 def fingerprint(sources: Path) -> str:

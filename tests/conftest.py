@@ -94,8 +94,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def stale_files() -> list[str]:
-    """The installed files that differ from the checkout's; all of them for an editable installation."""
-    installed = [str(file) for file in distribution("stemline").files or () if file.suffix != ".pyc"]
+    """The installed files that differ from the checkout's; all of them for an editable installation.
+
+    Of compiled libraries the sources are compared, which a library names when it is loaded.
+    """
+    made = {".pyc", ".so"}
+    installed = [str(file) for file in distribution("stemline").files or () if file.suffix not in made]
     own = [name for name in installed if name.startswith("stemline/")]
     site = Path(str(distribution("stemline").locate_file("")))
     _, differing, absent = filecmp.cmpfiles(site, REPOSITORY / "src", own, shallow=False)

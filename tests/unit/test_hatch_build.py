@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -122,12 +123,12 @@ def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def missing_compiler(_: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("CC", "no-such-compiler")
-    return "no-such-compiler"
+    return "CC names no-such-compiler, which is not there"
 
 
 def failing_compiler(_: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("CC", "sh -c 'echo the disk is full >&2; exit 3'")
-    return "ended with status 3: the disk is full"
+    return r"base, avx2, avx512: sh -c .* ended with status 3: the disk is full"
 
 
 def without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -152,7 +153,7 @@ def test_without_a_compiler_the_wheel_is_pure(
     build = Build(root)
     assert (set(), True, None) == (build.sets, build.data["pure_python"], build.data.get("tag"))
     (warning,) = build.warnings
-    assert text in warning
+    assert re.search(text, warning)
     assert not (tmp_path / "window").exists()
 
 

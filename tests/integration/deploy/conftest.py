@@ -36,6 +36,15 @@ def build(folder: Path, *arguments: str | Path) -> Path:
     return built
 
 
+def try_to_build(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Build a wheel of the checkout with further variables; it may fail."""
+    command = [str(UV), *map(str, _BUILD), str(folder), "--wheel"]
+    environment = {**os.environ, **variables}
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+
+
 def new_environment(folder: Path, *requirements: str | Path) -> Path:
     """Create a virtual environment with the packages of `constraints/`; return its folder of programs."""
     uv("venv", "--python", sys.executable, folder)

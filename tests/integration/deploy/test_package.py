@@ -16,11 +16,14 @@ import httpx
 import numpy as np
 import pytest
 
+import hatch_build
+from hatch_build import platform_tag, variants_of
 from stemline.deploy.local.ports import free_port
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.processes import eventually
+from tests.conftest import missing
 from tests.golden.fixtures import weights_2stems
-from tests.integration.deploy.conftest import build, clean_environment, new_environment
+from tests.integration.deploy.conftest import build, clean_environment, new_environment, try_to_build
 from tests.paths import REPOSITORY
 from tests.support import dockerfile
 from tests.support.processes import alive
@@ -30,8 +33,10 @@ __all__ = ["weights_2stems"]
 IMPORTED = "a file of the current folder was imported"
 
 CONSOLE = {".html", ".js", ".css", ".svg", ".md", ".ts"}
-KINDS = {".py", ".lua", ".typed", *CONSOLE}
+KINDS = {".py", ".lua", ".typed", ".c", ".h", *CONSOLE}
 """Suffixes of the files of our packages."""
+COMPILED = {f"{hatch_build.FOLDER}/unet_{name}.so" for name in variants_of(platform_tag())}
+"""What the build adds to them where there is a compiler."""
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +92,41 @@ def test_the_wheel_holds_one_package_without_deployment_files(wheel: Path) -> No
     assert {"stemline"} == {name for name in top if not name.endswith(".dist-info")}
     assert 2 == len(top)
     kinds = {name.suffix for name in names if name.parts[0] == "stemline"}
-    assert kinds == KINDS
+    assert set() == kinds - KINDS - {".so"}
+
+
+def test_the_wheel_holds_what_was_compiled(wheel: Path) -> None:
+    """It has a library for each instruction set, for any Python of this platform, and no other one."""
+    if not hatch_build.find_compiler():
+        missing("a C compiler")
+    assert COMPILED == {name for name in content(wheel) if name.endswith(".so")}
+    assert wheel.name.endswith(f"-py3-none-{platform_tag()}.whl")
+
+
+@pytest.mark.parametrize(
+    ("variables", "warns"),
+    [({"STEMLINE_NATIVE": "off"}, False), ({"STEMLINE_NATIVE": "auto", "CC": "no-such-compiler"}, True)],
+)
+def test_without_a_compiler_the_wheel_is_for_every_platform(
+    variables: dict[str, str], warns: bool, wheel: Path, tmp_path: Path
+) -> None:
+    """It lacks the libraries and nothing else, and whoever builds it is told so unless it was wanted."""
+    done = try_to_build(tmp_path, **variables)
+    assert 0 == done.returncode, done.stderr
+    (pure,) = tmp_path.glob("*.whl")
+    assert pure.name.endswith("-py3-none-any.whl")
+    lacking = content(wheel).keys() - content(pure).keys()
+    assert lacking <= COMPILED
+    assert bool(lacking) == bool(hatch_build.find_compiler())
+    assert warns == ("CC names no-such-compiler, which is not there" in done.stderr)
+
+
+def test_a_required_compiler_has_to_be_there(tmp_path: Path) -> None:
+    """With STEMLINE_NATIVE=require there is no wheel without the libraries, and the reason is given."""
+    done = try_to_build(tmp_path, STEMLINE_NATIVE="require", CC="no-such-compiler")
+    assert 0 != done.returncode
+    assert "CC names no-such-compiler, which is not there" in done.stderr
+    assert [] == list(tmp_path.glob("*.whl"))
 
 
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
@@ -111,7 +150,7 @@ def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path,
     assert {"src"} == folders
     assert {"stemline"} == {name.parts[1] for name in names if name.parts[0] == "src" and len(name.parts) > 1}
     kinds = {name.suffix for name in names if name.parts[0] == "src"}
-    assert kinds == KINDS
+    assert set() == kinds - KINDS
     assert content(wheel) == content(build(tmp_path, "--wheel", sdist))
 
 

@@ -153,3 +153,12 @@ def test_the_build_and_the_loader_agree_on_the_sources() -> None:
     """Both compute the same from the sources of the package."""
     sources = Path(library.__file__).parent
     assert hatch_build.fingerprint(sources) == library.fingerprint(sources)
+
+
+def test_this_installation_has_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the wheel, or of the checkout, are loaded; in CI they have to be there."""
+    monkeypatch.delenv(library.VARIABLE, raising=False)
+    found = library.find()
+    if found.library is None:
+        missing(f"what the build compiles ({found.reason})")
+    assert Path(found.library._name).parent == Path(library.__file__).parent
