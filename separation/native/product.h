@@ -18,7 +18,7 @@ typedef struct {
 /* The sum of products of `rows` rows of a and of `width` vectors of columns of b, added to c if `more`: summing slices of k
    apart rounds less. */
 INLINE void product_of(const int rows, const int width, matrix a, const float *b, long b_step, float *c,
-                       long c_step, const int more) {
+                       long c_step, int more) {
     vector sum[2 * ROWS];
     UNROLL
     for (int r = 0; r < rows; r++)
@@ -48,13 +48,10 @@ INLINE void product_of(const int rows, const int width, matrix a, const float *b
 }
 
 /* Two vectors of columns, for any number of rows up to ROWS. */
-static void product_block(int rows, matrix a, const float *b, long b_step, float *c, long c_step, int more) {
+APART void product_block(int rows, matrix a, const float *b, long b_step, float *c, long c_step, int more) {
     switch (rows) {
 #define CASE(N)                                                                                              \
-    case N:                                                                                                  \
-        if (more) product_of(N, 2, a, b, b_step, c, c_step, 1);                                              \
-        else product_of(N, 2, a, b, b_step, c, c_step, 0);                                                   \
-        break;
+    case N: product_of(N, 2, a, b, b_step, c, c_step, more); break;
         CASE(1)
         CASE(2)
         CASE(3)
@@ -74,7 +71,7 @@ static void product_block(int rows, matrix a, const float *b, long b_step, float
 }
 
 /* c (rows x 2 LANES) = a (rows x k) times b (k x 2 LANES), added to what is in c if `more`. */
-static void product(long rows, matrix a, const float *b, long b_step, float *c, long c_step, int more) {
+INLINE void product(long rows, matrix a, const float *b, long b_step, float *c, long c_step, int more) {
     for (long r = 0; r < rows; r += ROWS, a.values += ROWS * a.step, c += ROWS * c_step)
         product_block(rows - r < ROWS ? (int)(rows - r) : ROWS, a, b, b_step, c, c_step, more);
 }

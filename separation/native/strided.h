@@ -107,7 +107,7 @@ INLINE void even_and_odd(const vector *taps, vector *to, const int step, const i
 
 /* Kernels of 5 x 5 taps that lie `tap_step` apart, to their values at all points of all parts. The kernels that lie
    `ahead` are fetched. */
-INLINE void all_points(const float *taps, long tap_step, long ahead, float *to, long part_step, long point_step,
+INLINE void points_of_all_parts(const float *taps, long tap_step, long ahead, float *to, long part_step, long point_step,
                        const int transposed) {
     vector columns[2 * POINTS * TAPS];
     UNROLL
@@ -128,6 +128,14 @@ INLINE void all_points(const float *taps, long tap_step, long ahead, float *to, 
             store(to + part_of(y >= POINTS, x >= POINTS) * part_step
                       + (y % POINTS * POINTS + x % POINTS) * point_step, row[x]);
     }
+}
+
+APART void plain_points(const float *taps, long tap_step, long ahead, float *to, long part_step, long point_step) {
+    points_of_all_parts(taps, tap_step, ahead, to, part_step, point_step, 0);
+}
+
+APART void transposed_points(const float *taps, long tap_step, float *to, long part_step, long point_step) {
+    points_of_all_parts(taps, tap_step, 0, to, part_step, point_step, 1);
 }
 
 INLINE int is_inside(image from, int row, int column) {
@@ -157,6 +165,16 @@ INLINE void tile_points(image from, int row, int column, const int stride, float
         window_points(window + c, row_step, column_step, to + c / slice * slice_step + c % slice, point_step);
 }
 
+/* The results of one part of a tile. */
+APART void part_results(part which, const float *sums, long step, vector *tile) {
+    switch (which) {
+    case EVEN_EVEN: tile_results(sums, step, POINTS - 1, POINTS - 1, tile); break;
+    case EVEN_ODD: tile_results(sums, step, POINTS - 1, POINTS, tile); break;
+    case ODD_EVEN: tile_results(sums, step, POINTS, POINTS - 1, tile); break;
+    default: tile_results(sums, step, POINTS, POINTS, tile);
+    }
+}
+
 /* A plain convolution of some tiles: `raw` is its result, which the decoder sees too, and `next`, unless it is null,
    what the next layer sees: the result normalised and activated. */
 INLINE void convolve_tiles(const layer *own, image from, tiles those, long filters, float *raw, float *next,
@@ -174,8 +192,8 @@ INLINE void convolve_tiles(const layer *own, image from, tiles those, long filte
         for (long channel = 0; channel < from.channels; channel += DOWN_SLICE) {
             for (long c = 0; c < DOWN_SLICE; c++)
                 for (long n = 0; n < PANEL; n += LANES)
-                    all_points(own->kernel + (channel + c) * filters + filter + n, from.channels * filters,
-                               AHEAD * filters, space.kernels + c * PANEL + n, DOWN_SLICE * PANEL, kernel_step, 0);
+                    plain_points(own->kernel + (channel + c) * filters + filter + n, from.channels * filters,
+                                 AHEAD * filters, space.kernels + c * PANEL + n, DOWN_SLICE * PANEL, kernel_step);
             for (int point = 0; point < ALL_POINTS; point++) {
                 range parts = parts_at(point, 0);
                 long skipped = parts.first * DOWN_SLICE;
@@ -190,7 +208,7 @@ INLINE void convolve_tiles(const layer *own, image from, tiles those, long filte
                 const int row = row_of(those, t), column = column_of(those, t);
                 const vector bias = load(own->bias + filter + n);
                 vector tile[TILE * TILE];
-                tile_results(space.sums + t * PANEL + n, sum_step, POINTS, POINTS, tile);
+                part_results(ODD_ODD, space.sums + t * PANEL + n, sum_step, tile);
                 for (int y = 0; y < TILE && row + y < height; y++)
                     for (int x = 0; x < TILE && column + x < width; x++) {
                         const long at = ((long)(row + y) * width + column + x) * filters + filter + n;
@@ -217,7 +235,7 @@ INLINE void convolve(const layer *own, image from, long filters, float *raw, flo
 
 /* The values of transposed kernels at all points, for a slice of the input channels and a group of filters. The
    filters, which fill the vectors, are first brought beside each other. */
-INLINE void transposed_points(const float *kernel, long filters, long k, long group, scratch space,
+APART void slice_of_transposed(const float *kernel, long filters, long k, long group, scratch space,
                               long kernel_step) {
     const long tap_step = LANES * LANES + LINE;
     for (long n = 0; n < group; n += LANES)
@@ -235,19 +253,9 @@ INLINE void transposed_points(const float *kernel, long filters, long k, long gr
                 for (int i = 0; i < LANES; i++) store(space.small + tap * tap_step + i * LANES, block[i]);
             }
             for (long i = 0; i < LANES; i++)
-                all_points(space.small + i * LANES, tap_step, 0, space.kernels + (c + i) * PARTS * group + n, group,
-                           kernel_step, 1);
+                transposed_points(space.small + i * LANES, tap_step, space.kernels + (c + i) * PARTS * group + n, group,
+                                  kernel_step);
         }
-}
-
-/* The results of one part of a tile. */
-INLINE void part_results(part which, const float *sums, long step, vector *tile) {
-    switch (which) {
-    case EVEN_EVEN: tile_results(sums, step, POINTS - 1, POINTS - 1, tile); break;
-    case EVEN_ODD: tile_results(sums, step, POINTS - 1, POINTS, tile); break;
-    case ODD_EVEN: tile_results(sums, step, POINTS, POINTS - 1, tile); break;
-    default: tile_results(sums, step, POINTS, POINTS, tile);
-    }
 }
 
 /* A transposed convolution of some tiles of the channels of one or two images, activated and then normalised. */
@@ -264,7 +272,7 @@ INLINE void convolve_transposed_tiles(const layer *own, const image *from, int i
                         space.windows + t * k + each * channels, window_step, channels, 0, space.small);
     for (long filter = 0; filter < filters; filter += group) {
         for (long channel = 0; channel < k; channel += UP_SLICE) {
-            transposed_points(own->kernel + filter * k + channel, filters, k, group, space, kernel_step);
+            slice_of_transposed(own->kernel + filter * k + channel, filters, k, group, space, kernel_step);
             for (int point = 0; point < ALL_POINTS; point++) {
                 const range parts = parts_at(point, 1);
                 const matrix windows = {space.windows + point * window_step + channel, k, 1, 0, UP_SLICE};

@@ -17,6 +17,8 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+/* For what is called from several places, and long: so the compiler sees it once. */
+#define APART static __attribute__((noinline))
 #define UNROLL _Pragma("GCC unroll 32")
 
 typedef float vector __attribute__((vector_size(4 * LANES)));

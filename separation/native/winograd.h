@@ -58,7 +58,7 @@ INLINE void results(const vector *sums, const int points, vector *to) {
 }
 
 /* A window of 6 x 6 pixels of LANES channels, to 36 values that are `step` apart. */
-INLINE void window_points(const float *pixels, long row_step, long column_step, float *to, long step) {
+APART void window_points(const float *pixels, long row_step, long column_step, float *to, long step) {
     vector columns[ALL_POINTS];
     UNROLL
     for (int x = 0; x < POINTS; x++) {
