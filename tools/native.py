@@ -10,6 +10,7 @@ the process needs the sanitizer's own library first, in LD_PRELOAD.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import hatch_build
 
 _SOURCES = Path(__file__).parents[1] / "separation" / "native"
 _WARNINGS = (
-    *("-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wvla", "-Werror"),
+    *("-Wall", "-Wextra", "-Wstrict-prototypes", "-Wvla", "-Werror"),
     # The libraries call themselves only: how vectors are passed is no matter between compilers.
     "-Wno-psabi",
 )
@@ -37,14 +38,15 @@ def compilers() -> list[str]:
     return [name for name in ("gcc", "clang") if shutil.which(name)]
 
 
-def lint(sources: Path = _SOURCES) -> list[str]:
+def lint() -> list[str]:
     """Return the warnings of all compilers for all instruction sets."""
     found = []
     for compiler in compilers():
         for variant in hatch_build.variants_of(hatch_build.platform_tag()):
             options = ("-std=gnu11", *hatch_build.VARIANTS[variant], *_WARNINGS)
-            command = [compiler, *options, "-fsyntax-only", "unet.c"]
-            done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
+            # Not -fsyntax-only, with which GCC finds no unused function.
+            command = [compiler, *options, "-S", "-o", os.devnull, "unet.c"]
+            done = subprocess.run(command, cwd=_SOURCES, capture_output=True, text=True, check=False)
             if done.returncode:
                 found.append(f"{compiler}, {variant}:\n{done.stderr}")
     return found
@@ -59,6 +61,11 @@ def sanitized(folder: Path) -> list[str]:
     return hatch_build.compile_libraries(folder, folder.resolve(), variants, _SANITIZED)
 
 
+def main(words: list[str]) -> str | None:
+    """Return what is wrong, for `sys.exit`."""
+    failures = lint() if words[0] == "lint" else sanitized(Path(words[1]))
+    return "\n".join(failures) or None
+
+
 if __name__ == "__main__":
-    failures = lint() if sys.argv[1] == "lint" else sanitized(Path(sys.argv[2]))
-    sys.exit("\n".join(failures))
+    sys.exit(main(sys.argv[1:]))
