@@ -37,6 +37,7 @@ FLAGS = (
     "-ffp-contract=fast",
     "-fno-math-errno",
     "-fno-trapping-math",
+    "-fno-signed-zeros",
     "-fPIC",
     "-shared",
 )

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING
 from stemline.models.catalogue import MaskKind, Model
 from stemline.models.graph_layers import STRIDED_PADS, CpuLayers, Last, Layers, PlainLayers, Upsampling
 from stemline.models.graph_nodes import GraphNodes
+from stemline.models.layer_weights import LAYERS
 from stemline.separation.network import CHANNELS, MASK_EPSILON, NETWORK_BINS
 
 if TYPE_CHECKING:
     import onnx
 
-    from stemline.models.graph_nodes import Tensors
+    from stemline.models.layer_weights import Tensors
 
 #: Increased with every change of the graph, so that graphs of other versions are not read from the cache.
 GRAPH_VERSION = 6
 
 _OPSET = 17
-_LAYERS = 6
 
 
 def build_graph(model: Model, tensors: Tensors, *, polyphase: bool) -> onnx.ModelProto:
@@ -89,35 +89,35 @@ def add_masks(graph: GraphNodes, layers: Layers, model: Model) -> tuple[str, ...
 
 def _network(graph: GraphNodes, layers: Layers, model: Model, number: int) -> str:
     """Add the network of one instrument; return the name of its logits, negated for a sigmoid."""
-    convolution = number * (_LAYERS + 1)
-    normalisation = number * 2 * _LAYERS
+    convolution = number * (LAYERS + 1)
+    normalisation = number * 2 * LAYERS
     prefix = model.instruments[number]
     signal = "magnitude"
     skips = []
-    for layer in range(_LAYERS):
+    for layer in range(LAYERS):
         name = f"{prefix}/encoder{layer + 1}"
         kernel, bias = graph.layer("conv2d", convolution + layer)
         kernel = kernel.transpose(3, 2, 0, 1)
         skips.append(graph.convolution(name, signal, kernel, bias, strides=[2, 2], pads=STRIDED_PADS))
         # The checkpoint has a sixth normalisation that is not used: the decoder starts before it.
-        if layer < _LAYERS - 1:
+        if layer < LAYERS - 1:
             signal = layers.normalised(name, skips[-1], normalisation + layer)
             signal = layers.activated(name, signal, model.encoder)
     decoder = [
         Upsampling(
             f"{prefix}/decoder{layer + 1}",
-            *graph.layer("conv2d_transpose", number * _LAYERS + layer),
-            normalisation + _LAYERS + layer,
+            *graph.layer("conv2d_transpose", number * LAYERS + layer),
+            normalisation + LAYERS + layer,
             model.decoder,
-            NETWORK_BINS >> (_LAYERS - 1 - layer),
+            NETWORK_BINS >> (LAYERS - 1 - layer),
         )
-        for layer in range(_LAYERS)
+        for layer in range(LAYERS)
     ]
     signal = layers.upsampled(decoder[0], skips.pop())
     for upsampling in decoder[1:-1]:
         name = f"{upsampling.name}/skipped"
         signal = layers.upsampled(upsampling, graph.node("Concat", [skips.pop(), signal], name, axis=1))
-    kernel, bias = graph.layer("conv2d", convolution + _LAYERS)
+    kernel, bias = graph.layer("conv2d", convolution + LAYERS)
     sign = -1 if model.mask is MaskKind.SIGMOID else 1
     last = Last(f"{prefix}/last", sign * kernel, sign * bias)
     return layers.ending(decoder[-1], last, skips.pop(), signal)

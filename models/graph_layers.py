@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from stemline.models.catalogue import Activation
-from stemline.models.graph_nodes import BATCH_NORM_EPSILON, GraphNodes
+from stemline.models.graph_nodes import GraphNodes
+from stemline.models.layer_weights import BATCH_NORM_EPSILON
 from stemline.separation.network import CHANNELS, NETWORK_BINS
 
 if TYPE_CHECKING:
@@ -143,11 +144,8 @@ class CpuLayers:
         """
         import numpy as np  # noqa: PLC0415
 
-        parts = (part.astype(np.float64) for part in self._graph.normalisation(number))
-        gamma, beta, mean, variance = (np.repeat(part, copies) for part in parts)
-        scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
-        kernel = scale.astype(np.float32).reshape(-1, 1, 1, 1)
-        shift = (beta - mean * scale).astype(np.float32)
+        scale, shift = (np.repeat(part, copies) for part in self._graph.scale_and_shift(number))
+        kernel = scale.reshape(-1, 1, 1, 1)
         return self._graph.convolution(f"{name}/normalised", signal, kernel, shift, group=len(shift))
 
     def activated(self, name: str, signal: str, activation: Activation) -> str:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stemline.separation.errors import WeightsCorrupt
+from stemline.models.layer_weights import LayerWeights
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Tensors = Mapping[str, NDArray[np.float32]]
-
-#: Epsilon of Keras' batch normalisation.
-BATCH_NORM_EPSILON = 1e-3
-_NORMALISATION_PARTS = ("gamma", "beta", "moving_mean", "moving_variance")
+    from stemline.models.layer_weights import Tensors
 
 
-class GraphNodes:
+class GraphNodes(LayerWeights):
     """Collects the nodes and constants of one graph.
 
     Args:
@@ -29,31 +24,10 @@ class GraphNodes:
     """
 
     def __init__(self, tensors: Tensors) -> None:
-        self._tensors = tensors
+        super().__init__(tensors)
         self._numbers: set[str] = set()
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
-
-    def weight(self, name: str) -> NDArray[np.float32]:
-        """Return a tensor of the checkpoint.
-
-        Raises:
-            WeightsCorrupt: There is none of this name.
-        """
-        try:
-            return self._tensors[name]
-        except KeyError:
-            raise WeightsCorrupt(f"The checkpoint has no tensor {name}.") from None
-
-    def layer(self, kind: str, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the kernel, in TensorFlow's layout, and the bias of the `number`-th layer of a kind."""
-        name = _numbered(kind, number)
-        return self.weight(f"{name}/kernel"), self.weight(f"{name}/bias")
-
-    def normalisation(self, number: int) -> list[NDArray[np.float32]]:
-        """Return gamma, beta, mean and variance of the `number`-th batch normalisation."""
-        name = _numbered("batch_normalization", number)
-        return [self.weight(f"{name}/{part}") for part in _NORMALISATION_PARTS]
 
     def convolution(
         self,
@@ -105,8 +79,3 @@ class GraphNodes:
         from onnx import helper  # noqa: PLC0415
 
         self.nodes.append(helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
-
-
-def _numbered(name: str, number: int) -> str:
-    """Return Keras' name of the `number`-th layer of a kind: conv2d, conv2d_1, conv2d_2, ..."""
-    return f"{name}_{number}" if number else name

@@ -6,15 +6,24 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stemline.models.card import Card, Kind
-from stemline.models.catalogue import model_named
+from stemline.models.catalogue import MaskKind, Model, model_named
 from stemline.models.library import card_named, members
 from stemline.models.weights import WeightStore, sha256
 from stemline.separation.cpus import available_cpus
 from stemline.separation.engine import DEVICES, ENGINES, LoadedEngine
-from stemline.separation.errors import OptionError
+from stemline.separation.errors import DeviceError, OptionError
+from stemline.separation.logs import get_logger
+from stemline.separation.onnx_runtime import may_have_cuda
+
+if TYPE_CHECKING:
+    from ctypes import CDLL
+
+    from stemline.separation.native.library import Found
+
+log = get_logger(__name__)
 
 
 def load_engine(
@@ -110,33 +119,83 @@ def _load(
 
 
 def _load_spleeter(card: Card, store: WeightStore, options: _Options) -> LoadedEngine:
-    """Load one of Spleeter's models, whose graph is built from its checkpoint."""
+    """Load one of Spleeter's models, whose networks are made of its checkpoint."""
     model = model_named(card.name)
-    # Hashing releases the interpreter lock, so the engine's packages are imported meanwhile. No graph is
-    # built, and nothing is returned, before the weights are verified.
+    # Hashing releases the interpreter lock, so the engine's packages are imported meanwhile. No network is
+    # made, and nothing is returned, before the weights are verified.
     with ThreadPoolExecutor(1, thread_name_prefix="verify") as executor:
         weights = executor.submit(store.verified, model, digest=options.digest)
         loaded: LoadedEngine
         if options.engine == "tensorflow":
             from stemline.separation.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415  # optional
 
-            loaded = TensorFlowEngine(model, weights.result(), device=options.device, threads=options.threads)
+            return TensorFlowEngine(model, weights.result(), device=options.device, threads=options.threads)
+        kernels = _kernels(options)
+        if kernels.library is None:
+            loaded = _onnx_engine(model, store, weights.result, options)
+        elif (on_card := _cuda_engine(model, store, weights.result, options)) is not None:
+            loaded = on_card
         else:
-            from stemline.models.graph_cache import graph_for  # noqa: PLC0415  # slow
-            from stemline.separation.onnx_engine import OnnxEngine  # noqa: PLC0415  # slow
-
-            graph = partial(graph_for, model, store.folder(model), weights.result, digest=options.digest)
-            loaded = OnnxEngine(
-                model,
-                graph,
-                samples_graph=partial(graph, polyphase=False, samples=True)
-                if options.transform == "device"
-                else None,
-                at_once=options.at_once,
-                device=options.device,
-                threads=options.threads,
-                songs=options.songs,
-                batch_wait_s=options.batch_wait_s,
-            )
+            loaded = _native_engine(model, kernels.library, weights.result(), options, kernels.instructions)
         weights.result()
     return loaded
+
+
+def _kernels(options: _Options) -> Found:
+    """Return the compiled networks, if there are any and they are wanted."""
+    from stemline.separation.native.library import Found, find, load  # noqa: PLC0415  # not for other models
+
+    if options.device == "cuda":
+        return Found(None, "")
+    load(options.kernels)  # says why there are none
+    return find(options.kernels)
+
+
+def _native_engine(
+    model: Model, library: CDLL, weights: Path, options: _Options, instructions: str
+) -> LoadedEngine:
+    """Load a model into the compiled networks."""
+    from stemline.models.checkpoint import read_tensors  # noqa: PLC0415  # not for graphs from the cache
+    from stemline.models.native_weights import native_weights  # noqa: PLC0415  # imports numpy
+    from stemline.separation.native.unet import UNets  # noqa: PLC0415  # likewise
+    from stemline.separation.native_engine import NativeEngine  # noqa: PLC0415  # likewise
+
+    tensors = native_weights(model, read_tensors(weights))
+    networks = UNets(library, tensors, is_softmax=model.mask is MaskKind.SOFTMAX)
+    return NativeEngine(
+        model, networks, threads=options.threads, at_once=options.at_once, kernels=instructions
+    )
+
+
+def _cuda_engine(
+    model: Model, store: WeightStore, weights: Callable[[], Path], options: _Options
+) -> LoadedEngine | None:
+    """Load a model onto a card, where `auto` finds one that works."""
+    if options.device != "auto" or not may_have_cuda():
+        return None
+    try:
+        return _onnx_engine(model, store, weights, options._replace(device="cuda"))
+    except DeviceError as error:
+        log.warning("engine.cuda_unavailable", reason=error.message)
+        return None
+
+
+def _onnx_engine(
+    model: Model, store: WeightStore, weights: Callable[[], Path], options: _Options
+) -> LoadedEngine:
+    """Load a model into ONNX Runtime."""
+    from stemline.models.graph_cache import graph_for  # noqa: PLC0415  # slow
+    from stemline.separation.onnx_engine import OnnxEngine  # noqa: PLC0415  # slow
+
+    graph = partial(graph_for, model, store.folder(model), weights, digest=options.digest)
+    on_device = partial(graph, polyphase=False, samples=True)
+    return OnnxEngine(
+        model,
+        graph,
+        samples_graph=on_device if options.transform == "device" else None,
+        at_once=options.at_once,
+        device=options.device,
+        threads=options.threads,
+        songs=options.songs,
+        batch_wait_s=options.batch_wait_s,
+    )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import onnx
 
     from stemline.models.catalogue import Model
-    from stemline.models.graph_nodes import Tensors
+    from stemline.models.layer_weights import Tensors
 
 #: Points of each of the two stages of the transform.
 _RADIX: Final = 64

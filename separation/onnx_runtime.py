@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+_CUDA_LIBRARY = "capi/libonnxruntime_providers_cuda.so"
 
 
 @cache
@@ -19,3 +24,13 @@ def onnx_runtime() -> Any:
     import onnxruntime  # noqa: PLC0415 - the variable has to be set before
 
     return onnxruntime
+
+
+def may_have_cuda() -> bool:
+    """Return whether ONNX Runtime is there with CUDA; it is not imported for the answer, which takes long."""
+    if "onnxruntime" in sys.modules:
+        return "CUDAExecutionProvider" in onnx_runtime().get_available_providers()
+    found = importlib.util.find_spec("onnxruntime")
+    if found is None or found.origin is None:
+        return False
+    return (Path(found.origin).parent / _CUDA_LIBRARY).is_file()

@@ -1,0 +1,66 @@
+"""The compiled networks as an engine, for CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemline.separation.logs import get_logger
+from stemline.separation.native.unet import UNets
+from stemline.separation.network import Network
+
+log = get_logger(__name__)
+
+
+class NativeEngine:
+    """The networks of one model in compiled code; an `Engine`.
+
+    Each segment runs on an equal part of the threads, and as many segments as possible are in flight: that is
+    faster than one segment at a time on all threads. A segment that is alone has a thread for each network.
+
+    Args:
+        network: What the networks are called.
+        networks: Runs them.
+        threads: CPUs to use.
+        at_once: How many segments are computed at the same time; by default as many as there are threads.
+        kernels: The instruction set of the compiled code, for the log.
+    """
+
+    any_length = True
+    device = "cpu"
+    transform = "host"
+
+    def __init__(
+        self,
+        network: Network,
+        networks: UNets,
+        *,
+        threads: int = 1,
+        at_once: int | None = None,
+        kernels: str = "",
+    ) -> None:
+        self.network = network
+        self.in_flight = min(at_once or threads, threads)
+        self._networks = networks
+        self._threads = threads
+        log.info(
+            "engine.loaded",
+            model=network.name,
+            device=self.device,
+            in_flight=self.in_flight,
+            transform=self.transform,
+            kernels=kernels,
+        )
+
+    def masks(
+        self,
+        magnitude: NDArray[np.float32],
+        *,
+        alone: bool = False,
+        level: int = 0,  # noqa: ARG002  # no queue
+    ) -> Sequence[NDArray[np.float32]]:
+        """Return the share of every instrument; see `Engine.masks`."""
+        threads = self._threads if alone else self._threads // self.in_flight
+        return self._networks.masks(magnitude, threads=threads)
