@@ -68,8 +68,8 @@ def variants_of(platform: str) -> list[str]:
 
 
 def library(folder: Path, variant: str) -> Path:
-    """Return the file of a library."""
-    return folder / f"unet_{variant}.so"
+    """Return the file of a library; with a second dot it is not taken for a module of Python."""
+    return folder / f"unet.{variant}.so"
 
 
 def compile_libraries(
@@ -132,7 +132,7 @@ def fingerprint(sources: Path) -> str:
 
 def remove_libraries(folder: Path) -> None:
     """Remove what was compiled into a folder."""
-    for file in folder.glob("unet_*.so"):
+    for file in folder.glob("unet.*.so"):
         file.unlink()
 
 
@@ -168,7 +168,7 @@ class NativeBuildHook(BuildHookInterface[Any]):
         built = [each for each in variants if library(folder, each).exists()]
         if self._scratch and built:
             build_data["force_include"].update(
-                {os.fspath(library(folder, each)): f"{FOLDER}/unet_{each}.so" for each in built}
+                {os.fspath(library(folder, each)): f"{FOLDER}/unet.{each}.so" for each in built}
             )
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{platform}"

@@ -84,7 +84,7 @@ class _Unusable(Exception):
 
 
 def _file(folder: Path, name: str) -> Path:
-    return folder / f"unet_{name}.so"
+    return folder / f"unet.{name}.so"
 
 
 def _open(folder: Path, name: str) -> ctypes.CDLL:

@@ -37,7 +37,7 @@ class Build:
     @property
     def sets(self) -> set[str]:
         """The instruction sets of the libraries in the wheel."""
-        return {Path(target).stem.removeprefix("unet_") for target in self.included}
+        return {Path(target).stem.removeprefix("unet.") for target in self.included}
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def test_each_library_has_its_instruction_set(root: Path, compiler: Path) -> Non
     build = Build(root)
     assert build.sets == set(VARIANTS)
     options = {target: text.decode() for target, text in build.included.items()}
-    assert "-mavx" not in options[f"{hatch_build.FOLDER}/unet_base.so"]
-    assert "-mavx512" not in options[f"{hatch_build.FOLDER}/unet_avx2.so"]
-    assert "-mavx512f" in options[f"{hatch_build.FOLDER}/unet_avx512.so"]
+    assert "-mavx" not in options[f"{hatch_build.FOLDER}/unet.base.so"]
+    assert "-mavx512" not in options[f"{hatch_build.FOLDER}/unet.avx2.so"]
+    assert "-mavx512f" in options[f"{hatch_build.FOLDER}/unet.avx512.so"]
 
 
 @pytest.mark.parametrize(
