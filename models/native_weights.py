@@ -11,6 +11,9 @@ from stemline.separation.native.unet import Layer, Weights
 if TYPE_CHECKING:
     from stemline.models.layer_weights import Tensors
 
+#: Activations of encoder and decoder that the compiled networks have, and whether they are ELU.
+_IS_ELU = {(Activation.LEAKY_RELU, Activation.RELU): False, (Activation.ELU, Activation.ELU): True}
+
 
 def native_weights(model: Model, tensors: Tensors) -> list[Weights]:
     """Return the weights of each instrument's network, which are not copied.
@@ -19,7 +22,7 @@ def native_weights(model: Model, tensors: Tensors) -> list[Weights]:
         WeightsCorrupt: A tensor is missing.
     """
     weights = LayerWeights(tensors)
-    is_elu = model.encoder is Activation.ELU
+    is_elu = _IS_ELU[model.encoder, model.decoder]
     return [_network(weights, number, is_elu=is_elu) for number in range(len(model.instruments))]
 
 

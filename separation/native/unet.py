@@ -76,7 +76,8 @@ class UNets:
             magnitude: (2, frames, 1,024); `frames` is a multiple of 64.
             threads: How many networks are run at the same time.
         """
-        if magnitude.shape[::2] != (CHANNELS, NETWORK_BINS) or magnitude.shape[1] % _FRAMES_STEP:
+        frames = magnitude.shape[1] if magnitude.ndim == 3 else 0
+        if magnitude.shape != (CHANNELS, frames, NETWORK_BINS) or not frames or frames % _FRAMES_STEP:
             raise ValueError(f"The networks do not take {magnitude.shape}.")
         magnitude = np.ascontiguousarray(magnitude, np.float32)
         values = [np.empty_like(magnitude) for _ in self._networks]

@@ -13,7 +13,10 @@ from stemline.models.loading import load_engine
 from stemline.separation.engine import Engine
 from stemline.separation.errors import DeviceError, OptionError, WeightsCorrupt, WeightsMissing
 from stemline.separation.extension import Extension
+from stemline.separation.native.library import find
+from stemline.separation.native_engine import NativeEngine
 from stemline.separation.separator import Separator
+from tests.conftest import missing
 from tests.golden import song
 from tests.golden.excerpts import excerpt
 from tests.golden.fixtures import golden, weights_2stems
@@ -22,17 +25,21 @@ from tests.support.engines import mask_engine
 __all__ = ["golden", "weights_2stems"]  # imported so that the module also runs without its conftest
 
 
-@pytest.fixture(scope="module", params=["onnxruntime", "tensorflow"])
-def engine_name(request) -> str:
-    module = request.param
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed in this environment")
-    return module
+@pytest.fixture(scope="module", params=["native", "onnxruntime", "tensorflow"])
+def options(request) -> dict[str, str]:
+    """What an engine is asked for by."""
+    if request.param == "native":
+        if find().library is None:
+            missing("what the build compiles")
+        return {"kernels": "auto"}
+    if importlib.util.find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is not installed in this environment")
+    return {"engine": request.param, "kernels": "off"}
 
 
 @pytest.fixture(scope="module")
-def engine(engine_name: str, weights_2stems: Path) -> Engine:
-    return mask_engine("2stems", engine=engine_name)
+def engine(options: dict[str, str], weights_2stems: Path) -> Engine:
+    return mask_engine("2stems", **options)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +47,10 @@ def magnitude() -> np.ndarray:
     return np.abs(np.random.default_rng(8).standard_normal((2, 512, 1024), dtype=np.float32)) * 5
 
 
-def test_an_engine_says_what_it_is(engine: Engine) -> None:
+def test_an_engine_says_what_it_is(engine: Engine, options: dict[str, str]) -> None:
     """An engine reports its network, its device and the number of segments in flight."""
     assert isinstance(engine, Engine)
+    assert (options["kernels"] == "auto") == isinstance(engine, NativeEngine)
     assert engine.network.name == "2stems"
     assert engine.device.startswith(("cpu", "cuda"))
     assert engine.in_flight >= 1
@@ -87,13 +95,15 @@ def test_an_engine_separates_as_spleeter_does(engine: Engine, golden) -> None:
             assert np.abs(expected[f"{extension}/{name}"] - excerpt(stem)).max() < 1e-4
 
 
-def test_missing_weights_are_an_error(engine_name: str, tmp_path: Path) -> None:
+def test_missing_weights_are_an_error(options: dict[str, str], tmp_path: Path) -> None:
     """With an empty model directory the error names the command that fills it."""
     with pytest.raises(WeightsMissing, match="stemline models pull"):
-        load_engine("2stems", engine=engine_name, directory=tmp_path)
+        load_engine("2stems", **options, directory=tmp_path)
 
 
-def test_weights_changed_on_disk_are_an_error(engine_name: str, weights_2stems: Path, tmp_path: Path) -> None:
+def test_weights_changed_on_disk_are_an_error(
+    options: dict[str, str], weights_2stems: Path, tmp_path: Path
+) -> None:
     """One changed byte, and the engine is not loaded, not even from a cached graph."""
     folder = tmp_path / "2stems"
     folder.mkdir()
@@ -105,16 +115,16 @@ def test_weights_changed_on_disk_are_an_error(engine_name: str, weights_2stems: 
     data.unlink()
     data.write_bytes(content)
     with pytest.raises(WeightsCorrupt):
-        load_engine("2stems", engine=engine_name, directory=tmp_path)
+        load_engine("2stems", **options, directory=tmp_path)
 
 
-def test_a_device_that_is_not_there_is_an_error(engine: Engine, engine_name: str) -> None:
+def test_a_device_that_is_not_there_is_an_error(engine: Engine, options: dict[str, str]) -> None:
     """Where CUDA was asked for and is not there, loading fails instead of computing on the processor."""
     if engine.device != "cpu":
         pytest.skip("this machine has CUDA")
     with pytest.raises(DeviceError, match="cuda"):
-        load_engine("2stems", engine=engine_name, device="cuda")
-    assert load_engine("2stems", engine=engine_name, device="cpu").device == "cpu"
+        load_engine("2stems", **options, device="cuda")
+    assert load_engine("2stems", **options, device="cpu").device == "cpu"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,10 +14,16 @@ import pytest
 from stemline.models.catalogue import MODELS, Activation, MaskKind, Model
 from stemline.models.graph import build_graph
 from stemline.models.loading import load_engine
+from stemline.models.native_weights import native_weights
+from stemline.separation.engine import Engine
 from stemline.separation.extension import Extension
+from stemline.separation.native.library import load
+from stemline.separation.native.unet import UNets
+from stemline.separation.native_engine import NativeEngine
 from stemline.separation.onnx_engine import OnnxEngine
 from stemline.separation.separator import Separator
 from stemline.testing.song import demo_song
+from tests.conftest import missing
 from tests.golden import seeded, song
 from tests.golden.clip import decode16
 from tests.golden.excerpts import excerpt
@@ -57,6 +64,14 @@ def seeded_engine(model: Model) -> OnnxEngine:
     return OnnxEngine(model, graph, device="cpu", threads=2)
 
 
+def native_engine(model: Model) -> NativeEngine:
+    library = load()
+    if library is None:
+        missing("what the build compiles")
+    weights = native_weights(model, seeded.tensors(len(model.instruments)))
+    return NativeEngine(model, UNets(library, weights, is_softmax=model.mask is MaskKind.SOFTMAX), threads=2)
+
+
 def test_the_song_is_the_one_that_was_recorded(golden) -> None:
     """The generated song has the samples with which Spleeter's answers were recorded."""
     for name, seconds in (("2stems", 30.0), ("4stems", 13.0), ("5stems", 13.0)):
@@ -79,10 +94,11 @@ def test_two_stems_of_the_demo_song_equal_spleeters(golden, weights_2stems: Path
     check(load_engine("2stems"), decode16(path), golden("2stems_demo.npz"))
 
 
+@pytest.mark.parametrize("make", [seeded_engine, native_engine], ids=["onnxruntime", "native"])
 @pytest.mark.parametrize("name", ["4stems", pytest.param("5stems", marks=pytest.mark.thorough)])
-def test_other_models_equal_spleeters(golden, name: str) -> None:
+def test_other_models_equal_spleeters(golden, name: str, make: Callable[[Model], Engine]) -> None:
     """With seeded weights 4 and 5 stems are what Spleeter's own code makes with the same weights."""
-    check(seeded_engine(MODELS[name]), song_of(13.0), golden(f"{name}_song.npz"))
+    check(make(MODELS[name]), song_of(13.0), golden(f"{name}_song.npz"))
 
 
 @pytest.mark.parametrize(
