@@ -20,7 +20,7 @@ from stemline.separation.onnx_engine import OnnxEngine
 from tests.conftest import missing
 from tests.golden import seeded
 
-#: Twice ONNX Runtime's own error on real weights, as measured against double precision; see docs/performance.md.
+#: On real weights the error against double precision is at most twice ONNX Runtime's.
 TOLERANCE = 1e-4
 
 
