@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ __all__ = ["golden", "weights_2stems"]  # imported so that the module also runs 
 
 
 @pytest.fixture(scope="module", params=["native", "onnxruntime", "tensorflow"])
-def options(request) -> dict[str, str]:
+def options(request) -> dict[str, Any]:
     """What an engine is asked for by."""
     if request.param == "native":
         if find().library is None:
@@ -38,7 +39,7 @@ def options(request) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def engine(options: dict[str, str], weights_2stems: Path) -> Engine:
+def engine(options: dict[str, Any], weights_2stems: Path) -> Engine:
     return mask_engine("2stems", **options)
 
 
@@ -47,7 +48,7 @@ def magnitude() -> np.ndarray:
     return np.abs(np.random.default_rng(8).standard_normal((2, 512, 1024), dtype=np.float32)) * 5
 
 
-def test_an_engine_says_what_it_is(engine: Engine, options: dict[str, str]) -> None:
+def test_an_engine_says_what_it_is(engine: Engine, options: dict[str, Any]) -> None:
     """An engine reports its network, its device and the number of segments in flight."""
     assert isinstance(engine, Engine)
     assert (options["kernels"] == "auto") == isinstance(engine, NativeEngine)
@@ -95,14 +96,14 @@ def test_an_engine_separates_as_spleeter_does(engine: Engine, golden) -> None:
             assert np.abs(expected[f"{extension}/{name}"] - excerpt(stem)).max() < 1e-4
 
 
-def test_missing_weights_are_an_error(options: dict[str, str], tmp_path: Path) -> None:
+def test_missing_weights_are_an_error(options: dict[str, Any], tmp_path: Path) -> None:
     """With an empty model directory the error names the command that fills it."""
     with pytest.raises(WeightsMissing, match="stemline models pull"):
         load_engine("2stems", **options, directory=tmp_path)
 
 
 def test_weights_changed_on_disk_are_an_error(
-    options: dict[str, str], weights_2stems: Path, tmp_path: Path
+    options: dict[str, Any], weights_2stems: Path, tmp_path: Path
 ) -> None:
     """One changed byte, and the engine is not loaded, not even from a cached graph."""
     folder = tmp_path / "2stems"
@@ -118,7 +119,7 @@ def test_weights_changed_on_disk_are_an_error(
         load_engine("2stems", **options, directory=tmp_path)
 
 
-def test_a_device_that_is_not_there_is_an_error(engine: Engine, options: dict[str, str]) -> None:
+def test_a_device_that_is_not_there_is_an_error(engine: Engine, options: dict[str, Any]) -> None:
     """Where CUDA was asked for and is not there, loading fails instead of computing on the processor."""
     if engine.device != "cpu":
         pytest.skip("this machine has CUDA")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,7 +18,7 @@ from stemline.separation.native import library
 def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Return a function that loads `2stems` and says by what; a card works where `card` is true."""
 
-    def load(*, built: bool = True, has_cuda: bool = False, card: bool = False, **options: str) -> str:
+    def load(*, built: bool = True, has_cuda: bool = False, card: bool = False, **options: Any) -> str:
         def onnx(model, store, weights, chosen) -> SimpleNamespace:
             if chosen.device == "cuda" and not card:
                 raise DeviceError("no card")
