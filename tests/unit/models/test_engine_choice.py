@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from stemline.models import loading
+from stemline.models.weights import WeightStore
 from stemline.separation.errors import DeviceError
 from stemline.separation.native import library
 
@@ -30,9 +31,10 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         monkeypatch.setattr(loading, "_onnx_engine", onnx)
         monkeypatch.setattr(loading, "_native_engine", lambda *_: SimpleNamespace(name="native"))
         monkeypatch.setattr(loading, "may_have_cuda", lambda: has_cuda)
-        monkeypatch.setattr(loading.WeightStore, "verified", lambda *_, **__: tmp_path)
+        monkeypatch.setattr(WeightStore, "verified", lambda *_, **__: tmp_path)
         monkeypatch.setattr(library, "_find", lambda *_: found)
-        return loading.load_engine("2stems", directory=tmp_path, **options).name
+        chosen: Any = loading.load_engine("2stems", directory=tmp_path, **options)
+        return chosen.name
 
     return load
 
