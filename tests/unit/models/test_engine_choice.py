@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import CDLL
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,7 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             return SimpleNamespace(name=f"onnxruntime {chosen.device}")
 
         found = library.Found(
-            object() if built else None, "avx2" if built else "", "" if built else "no compiler"
+            CDLL(None) if built else None, "avx2" if built else "", "" if built else "no compiler"
         )
         monkeypatch.setattr(loading, "_onnx_engine", onnx)
         monkeypatch.setattr(loading, "_native_engine", lambda *_: SimpleNamespace(name="native"))
