@@ -69,7 +69,7 @@ class BodyShare:
         """Make room for ``size`` more bytes of a credential's request.
 
         Raises:
-            BodiesFull: There is none.
+            BodiesFull: There is no room.
         """
         self._budget.take(credential, size)
         self.credential = credential

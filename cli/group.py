@@ -11,7 +11,7 @@ _CALLED = "stemline.called"
 
 
 class Group(click.Group):
-    """A group that names the nearest commands where there is none of a name, and knows their options."""
+    """A group that names the nearest commands for an unknown one, and knows the options of its commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the words before the command.
@@ -35,7 +35,7 @@ class Group(click.Group):
         """Find the command that the arguments begin with.
 
         Raises:
-            click.UsageError: There is none; names the nearest ones.
+            click.UsageError: There is no such command; names the nearest ones.
         """
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.55)

@@ -80,7 +80,7 @@ def _check_secrets(secrets: tuple[str, ...]) -> None:
     """Check that signatures can be made with each secret.
 
     Raises:
-        click.BadParameter: One of them is none.
+        click.BadParameter: One of them is not valid.
     """
     from stemline.callbacks.webhook_signature import signed_headers
 

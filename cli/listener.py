@@ -184,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _forwarded(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
-    """Send a callback on, and return the status of the answer; where there is none, 502 and why."""
+    """Forward a callback; return the status of the answer, or 502 and the reason if there is none."""
     import urllib.error
     import urllib.request
     from http.client import HTTPException

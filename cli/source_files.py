@@ -166,7 +166,7 @@ def _distinct(files: list[SourceFile]) -> list[SourceFile]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what is equal for all names of a file; None where there is none."""
+    """Return the identity of a file, which all its names share; None if there is no file."""
     try:
         status = path.stat()
     except (OSError, ValueError):

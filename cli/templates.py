@@ -84,7 +84,7 @@ def delete(connection: Connection, *, names: Sequence[str], as_json: bool) -> No
 
 
 def _deleted(client: Client, name: str) -> str:
-    """Delete the template of an id or a name, and return its id; empty if there is none."""
+    """Delete the template with an id or a name, and return its id; empty if there is no such template."""
     from stemline.client import NotFound
 
     for each in (name, *(template.id for template in client.templates() if template.name == name)):

@@ -79,7 +79,7 @@ class Bucket:
             progress: Called with the bytes received.
 
         Raises:
-            ObjectMissing: There is none.
+            ObjectMissing: There is no such object.
             TransferFailed: The object cannot be read, is not what the service wrote, or the disk is full.
         """
         from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import

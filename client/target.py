@@ -117,7 +117,7 @@ def find(
         environment: Variables; those of the process by default.
 
     Raises:
-        NotConfigured: There is none, or the profile does not exist.
+        NotConfigured: Nothing is configured, or the profile does not exist.
     """
     env = os.environ if environment is None else environment
     named = profile or env.get(PROFILE_VARIABLE, "")
@@ -208,7 +208,7 @@ def save_profile(name: str, target: Target, environment: Mapping[str, str] | Non
     """Write a profile, readable by its owner only, and return the file.
 
     Raises:
-        InvalidTarget: The name, or a value, is none that the file can hold.
+        InvalidTarget: The file cannot hold the name or a value.
     """
     if not name or name != name.strip() or not name.isprintable() or set(name) & set("[]"):
         raise InvalidTarget(f"{name!r} is not the name of a profile: letters and digits, no brackets")

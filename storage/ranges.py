@@ -51,7 +51,7 @@ def request_part(
         etag: An object with another one is refused.
 
     Raises:
-        UnusableResponse: The response has another part of the object, or is none of a store.
+        UnusableResponse: The response has another part of the object, or is not from a store.
         ObjectReplaced: It has a part of an object with another ETag.
         ClientError, BotoCoreError: The store refused, or cannot be reached.
     """

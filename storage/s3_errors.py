@@ -73,7 +73,7 @@ def field_of(response: Mapping[str, Any], field: str, operation: str) -> str:
     """Return a field of a response.
 
     Raises:
-        UnusableResponse: There is none, or it is not printable ASCII of at most 1,024 characters.
+        UnusableResponse: It is missing, or not printable ASCII of at most 1,024 characters.
     """
     value = response.get(field)
     if not _FIELD.fullmatch(str(value or "")):

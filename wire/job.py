@@ -44,7 +44,7 @@ from stemline.wire.kinds import (
 
 QUEUE_TYPE = "Speeching"
 SOME_TIME = replace(kinds.TIME, write=lambda value: None if value is None else times.format_time(value))
-"""A time that is left out where there is none."""
+"""A time that is left out if it is not set."""
 MAX_TIMEOUT_S = 7 * 86_400
 
 FORMATS = one_of("XML", "JSON")

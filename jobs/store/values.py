@@ -90,7 +90,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """What is known of a job that is equal to one that was claimed; by default there is none."""
+    """What is known of a job that is equal to a claimed one; by default there is no such job."""
 
     done: str = ""
     """Id of one that was successful."""

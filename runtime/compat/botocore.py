@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, HTTPClientError, ReadTimeoutError
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
 
-#: Of an answer that is no object: lists of 1,000 keys and errors have less, however long the keys.
+#: Of an answer other than an object: lists of 1,000 keys and errors have less, however long the keys.
 MAX_ANSWER_BYTES: Final = 4 << 20
 #: Most tags of such an answer, which may have 31 attributes: what is made of them takes a hundred times more.
 MAX_TAGS: Final = 50_000
@@ -41,7 +41,7 @@ def bound_answers(client: Any) -> None:
     """Let a client give up on answers that are too large, too slow or none that botocore can read.
 
     botocore reads every answer but an object into memory, errors too, and as long as a byte comes in time it
-    waits for the next one. For dates and numbers that are none its parsers raise errors of all kinds.
+    waits for the next one. For malformed dates and numbers its parsers raise errors of all kinds.
 
     Args:
         client: Any client of boto3.
@@ -69,7 +69,7 @@ def read_available(body: Any, size: int) -> bytes:
 
 
 class UnreadableAnswer(HTTPClientError):  # type: ignore[misc]  # botocore ships no types
-    """The answer of a store is none: it is not XML, or a date or number in it is none."""
+    """The answer of a store is invalid: it is not XML, or a date or number in it is malformed."""
 
     fmt = "The answer to {operation} cannot be read"
 

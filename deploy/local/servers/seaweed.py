@@ -25,7 +25,7 @@ def weed_program() -> str:
     """Return the path of SeaweedFS: of the installed package, else from PATH.
 
     Raises:
-        ServerMissing: There is none.
+        ServerMissing: It is not installed.
     """
     beside = Path(sys.executable).with_name("weed")
     found = str(beside) if beside.exists() else shutil.which("weed")

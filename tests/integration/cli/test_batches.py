@@ -82,7 +82,7 @@ def read_sources(folder: Path) -> set[str]:
 
 
 def test_a_batch_that_is_not_there_is_no_empty_list(service: Service) -> None:
-    """A mistyped batch is status 5 in every command; a span of time that is none is status 2."""
+    """A mistyped batch is status 5 in every command; an invalid span of time is status 2."""
     for batch_id in ("b" + "0" * 32, "nosuch"):
         for words in (["jobs", "--batch"], ["batches", "show"], ["fetch", "--batch"], ["batches", "pause"]):
             assert 5 == CliRunner().invoke(main, [*words, batch_id]).exit_code, (words, batch_id)

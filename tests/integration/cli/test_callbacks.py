@@ -298,7 +298,7 @@ def test_listen_prints_nothing_that_a_terminal_obeys(listening):
 
 @pytest.mark.parametrize("length", ["\xb2", "-1", "+1", "1_0", "9" * 5000, " "])
 def test_listen_refuses_odd_lengths(listening, length):
-    """A length that is none is answered, and ends nothing."""
+    """An invalid length is answered, and ends nothing."""
     listener, _ = listening
     assert 413 == send(listener, b"", length)
     assert 401 == send(listener, b"{}")
@@ -306,7 +306,7 @@ def test_listen_refuses_odd_lengths(listening, length):
 
 @pytest.mark.parametrize("behaviour", [b"ODD\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 300, b""])
 def test_listen_answers_where_what_it_sends_on_to_is_odd(behaviour):
-    """An answer that is none is a 502, as one that does not come."""
+    """An invalid answer is a 502, and so is a missing one."""
     with (
         receiving(lambda connection, _: connection.sendall(behaviour)) as receiver,
         Listener(("127.0.0.1", 0), Console(file=io.StringIO()), Behaviour(forward=receiver.url)) as listener,

@@ -376,7 +376,7 @@ def test_the_budget_begins_with_the_first_fault(pace, time):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.ENOTDIR, errno.EISDIR])
 def test_a_fault_of_the_disk_is_not_waited_for(pace, number):
-    """A full disk or a folder that is none is said at once: another try would fail too."""
+    """A full disk or an invalid folder is reported at once: another try would fail too."""
     made, said = pace
     fault = TransferFailed("x")
     fault.__cause__ = OSError(number, "why")

@@ -1,4 +1,4 @@
-"""Answers of a store in which a date or a number is none: an error of the store, whatever botocore raises."""
+"""Answers of a store with an invalid date or number: an error of the store, whatever botocore raises."""
 
 from __future__ import annotations
 

@@ -55,6 +55,7 @@ def test_a_system_that_does_not_tell(system: System) -> None:
 
 
 def test_a_machine_without_limits(system: System) -> None:
+    """Without a limit of a group all of the machine's available memory counts."""
     system.machine(3 * GIB)
     assert system.available() == 3 * GIB
     system.version_2("/", "max", 2 * GIB)
@@ -73,6 +74,7 @@ def test_a_group_that_has_less(system: System, version: int, path: str) -> None:
 
 
 def test_a_machine_that_has_less_than_the_group(system: System) -> None:
+    """What the machine has left counts where it is less than what the group has left."""
     system.machine(GIB)
     system.version_2("/stemline", 4 * GIB, GIB)
     assert system.available() == GIB
@@ -95,6 +97,7 @@ def test_a_path_outside_of_the_container(system: System) -> None:
 
 
 def test_a_group_beyond_its_limit(system: System) -> None:
+    """A group that uses more than its limit has nothing left, not less than nothing."""
     system.machine(30 * GIB)
     system.version_2("/stemline", GIB, 2 * GIB)
     assert system.available() == 0

@@ -78,6 +78,7 @@ def other(tmp_path: Path) -> Iterator[Turn]:
 
 
 def test_with_enough_memory_nobody_waits(system, wait, other):
+    """An attempt that needs no more than is free shows no stage of waiting."""
     system.free = 100 * MB
     with wait() as memory:
         memory.ensure()
@@ -170,6 +171,7 @@ def test_what_loading_takes_is_waited_for(system, wait, other):
 
 
 def test_others_go_on_when_the_first_has_ended(system, wait, other):
+    """The turn passes to an attempt that waited."""
     system.at_look = lambda looks: other.close() if looks == 4 else None
     with wait() as memory:
         memory.ensure()

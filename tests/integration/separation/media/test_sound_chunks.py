@@ -135,7 +135,7 @@ def test_an_flv_that_breaks_off_in_its_last_tags_is_truncated(codec: str, lacks:
 
 @pytest.mark.parametrize("zeros", [1, 2, 3, 2048])
 def test_zeros_behind_an_mpg_are_no_part_of_it(zeros: int, tmp_path: Path) -> None:
-    """One or two may be the start of another packet, of which nothing is missing."""
+    """One or two zeros may be the start of another packet."""
     path = make(tmp_path / "in.mpg", Kind("mpg", "mp2"), tone(RATE))
     samples = len(read(path))
     path.write_bytes(path.read_bytes() + bytes(zeros))

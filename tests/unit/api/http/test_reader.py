@@ -1,4 +1,4 @@
-"""Requests read from bytes: what is one, what is none, and that nothing of it depends on how it arrives."""
+"""Requests read from bytes: which are accepted, and that this does not depend on how they arrive."""
 
 from __future__ import annotations
 
