@@ -6,6 +6,7 @@ import codecs
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,6 +17,7 @@ import click
 from stemline.cli import tables
 from stemline.cli.program import spelled
 from stemline.cli.tables import Column
+from stemline.wire.letters import is_writable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +33,7 @@ class _Raw(Protocol):
 _Object = TypeVar("_Object", bound=_Raw)
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ANY_NAME = "stemline-any-name"
+_BREAK = re.compile(r" *[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
 COLOURS = {
     "Success": "green",
     "Active": "green",
@@ -72,13 +75,17 @@ def _escaped(letter: str) -> str:
 def printable(text: str) -> str:
     """Return a text that every terminal takes: on one line, without control characters."""
     name = text.encode("utf-8", "replace").decode()
-    return "".join(each if each.isprintable() else "?" for each in name)
+    return "".join(each if is_writable(each) else "?" for each in name)
 
 
 def _in_line(text: str) -> str:
     """Return a text for other programs: on one line, without control characters, file names as they are."""
-    line = " ".join(text.split())
-    return "".join(each if each.isprintable() or "\udc80" <= each <= "\udcff" else "?" for each in line)
+    return "".join(each if is_writable(each) or "\udc80" <= each <= "\udcff" else "?" for each in _line(text))
+
+
+def _line(text: str) -> str:
+    """Return a text without ends of lines and tabs; other white space may be a part of a name."""
+    return _BREAK.sub(" ", text.strip("\t\r\n"))
 
 
 def counted(count: int, what: str) -> str:
@@ -123,7 +130,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, emp
             click.echo("\t".join(_in_line(text) for text in row))
         return
     console = screen()
-    lines = [[printable(" ".join(text.split())) for text in row] for row in rows]
+    lines = [[printable(_line(text)) for text in row] for row in rows]
     if not lines:
         console.print(empty, style="dim")
         return

@@ -14,6 +14,7 @@ from typing import Final
 
 from stemline.client.errors import TransferFailed
 from stemline.client.job import Job
+from stemline.wire.letters import is_writable
 
 DEFAULT_PATTERN: Final = "{dir}/{name}-{stem}.{ext}"
 FIELDS: Final = ("stem", "name", "dir", "jobid", "ext")
@@ -107,6 +108,6 @@ def is_utf8(name: str) -> bool:
 def safe_name(name: str, max_bytes: int = _MAX_NAME_BYTES) -> str:
     """Return a name that every file system and store takes: without control characters, not too long."""
     text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
-    text = "".join(each if each.isprintable() else "_" for each in _CONTROL.sub("_", text)).strip() or "_"
+    text = "".join(each if is_writable(each) else "_" for each in _CONTROL.sub("_", text)).strip() or "_"
     text = "_" if text in {".", ".."} else text
     return text.encode()[:max_bytes].decode("utf-8", "ignore")

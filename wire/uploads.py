@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stemline.wire.elements import Element, Table, parameter
 from stemline.wire.kinds import KEY, TEXT, Kind, integer, matching
+from stemline.wire.letters import is_writable
 
 MAX_NAME_BYTES = 200
 
@@ -15,7 +16,7 @@ def _size(text: str) -> int:
 
 
 def _file_name(text: str) -> str:
-    if not text.isprintable() or {"/", "\\"} & set(text) or text in {".", ".."}:
+    if not all(map(is_writable, text)) or {"/", "\\"} & set(text) or text in {".", ".."}:
         raise ValueError(text)
     if not 1 <= len(text.encode()) <= MAX_NAME_BYTES:
         raise ValueError(text)

@@ -95,7 +95,11 @@ def _batches(paused: Sequence[Batch]) -> Iterator[Finding]:
 
 def _workers(snapshot: Snapshot) -> Iterator[Finding]:
     startable, running = sum(snapshot.totals_of_queues.startable), snapshot.totals_of_queues.running
-    if startable:
+    if startable and not running:
+        fix = "start one (`stemline worker separate`); one that runs and takes nothing hangs: restart it"
+        what = f"{counted(startable, 'job')} could run, and none runs: no worker takes jobs"
+        yield warn("capacity", what, fix)
+    elif startable:
         fix = "start more workers (`stemline worker separate`), or raise STEMLINE_WORKER_CONCURRENCY"
         yield warn(
             "capacity",

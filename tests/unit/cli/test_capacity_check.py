@@ -1,14 +1,16 @@
-"""What `stemline doctor capacity` says of a store that stops answering while it is read."""
+"""What `stemline doctor capacity` says of jobs that could run, and of a store that stops answering."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
 
-from stemline.cli.checks.capacity import capacity
-from stemline.cli.checks.findings import CheckContext, Verdict
+from stemline.cli.checks.capacity import _workers, capacity
+from stemline.cli.checks.findings import CheckContext, Finding, Verdict
 from stemline.jobs.job import JobSpec, Output
 from stemline.jobs.separation import AudioMode, VoiceSeparate
 from stemline.jobs.store.server_errors import translate
@@ -42,3 +44,31 @@ def test_a_read_without_an_answer_is_a_finding(
     )
     message = "the store does not answer: it did not answer in time"
     assert [(Verdict.ERROR, message)] == [(each.verdict, each.message) for each in found]
+
+
+def of(startable: Sequence[int], running: int) -> list[Finding]:
+    """What it finds where so many jobs of each level could run, and so many do."""
+    totals = SimpleNamespace(startable=startable, running=running)
+    return list(_workers(SimpleNamespace(totals_of_queues=totals)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("startable", "running", "message", "fix"),
+    [
+        ((1, 0, 0), 0, "1 job could run, and none runs: no worker takes jobs", "hangs: restart it"),
+        ((1, 2, 0), 0, "3 jobs could run, and none runs: no worker takes jobs", "hangs: restart it"),
+        ((0, 0, 1), 4, "1 more job could run: all workers are busy with 4", "start more workers"),
+    ],
+)
+def test_busy_workers_are_told_from_none(
+    startable: tuple[int, ...], running: int, message: str, fix: str
+) -> None:
+    """Where nothing runs no worker is busy: there is none, or it hangs."""
+    (found,) = of(startable, running)
+    assert message == found.message
+    assert fix in found.fix
+
+
+def test_nothing_is_said_where_nothing_could_run() -> None:
+    """Workers that have taken all jobs are as many as are needed."""
+    assert [] == of((0, 0, 0), 4)

@@ -6,10 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemline.cli.output import print_table, printable
+from stemline.cli.tables import Column
 from stemline.client.errors import TransferFailed
 from stemline.client.job import Job, Stem
 from stemline.client.names import check_free, check_pattern, file_names, fill, safe_name
+from stemline.jobs.errors import RequestRefused
+from stemline.wire.uploads import UPLOAD_REQUEST
 
+NAMES = [
+    "歌　名.mp3",
+    "a\xa0b.mp3",
+    "10\u202fPM.mp3",
+    "می‌خواهم.mp3",
+    "👩‍👩‍👧.mp3",
+    "two  spaces.mp3",
+    "שיר é.mp3",
+]
 JOB = Job(
     id="j1",
     state="Success",
@@ -55,6 +68,27 @@ def test_names_that_are_not_utf8_are_replaced():
     safe_name(b"caf\xe9.mp3".decode("utf-8", "surrogateescape")).encode()
     assert "a_b" == safe_name("a\nb")
     assert "_" == safe_name("..")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_the_same_in_its_key_its_stems_and_every_list(name, capsys):
+    """Wide and fixed spaces, joiners of Persian words and emoji, and several spaces are parts of a name."""
+    assert name == safe_name(name)
+    assert name == UPLOAD_REQUEST.read({"Name": name, "Size": "1"})["name"]
+    print_table((Column("Source"),), [[name]])
+    assert name == capsys.readouterr().out.rstrip("\n")
+    assert name == printable(name)
+
+
+@pytest.mark.parametrize(
+    "letter", ["\n", "\t", "\x1b", "\x9b", "\u2028", "\u202e", "\u2066", "\ue000", "\ufeff"]
+)
+def test_what_moves_other_letters_is_in_no_name(letter):
+    """Controls, ends of lines and signs that change the direction of what follows are replaced or refused."""
+    name = f"a{letter}b"
+    assert ("a_b", "a?b") == (safe_name(name), printable(name))
+    with pytest.raises(RequestRefused, match="Name must be"):
+        UPLOAD_REQUEST.read({"Name": name, "Size": "1"})
 
 
 def test_two_stems_never_get_the_same_file(tmp_path):

@@ -51,7 +51,7 @@ function Card({ worker }) {
   ];
   return html`<section class="card" aria-label=${name} data-worker=${name}>
     <div class="bar"><h2 class="mono">${name}</h2><${State} name=${state} /></div>
-    ${report?.Kind !== "callbacks" && html`<p>${running.length ? running.map((job) => html`<div key=${job.JobId}><${Link} to=${{ view: "job", job: job.JobId }}><bdi>${shownName(job.Key)}</bdi><//> ${job.Progress} % <span class="soft small">${t("worker.busy", { time: duration(secondsSince(job.Started)) })}</span></div>`) : html`<span class="soft">${t("worker.idle")}</span>`}</p>`}
+    ${report?.Kind !== "callbacks" && (running.length > 0 || state !== "Gone") && html`<p>${running.length ? running.map((job) => html`<div key=${job.JobId}><${Link} to=${{ view: "job", job: job.JobId }}><bdi>${shownName(job.Key)}</bdi><//> ${job.Progress} % <span class="soft small">${t("worker.busy", { time: duration(secondsSince(job.Started)) })}</span></div>`) : html`<span class="soft">${t("worker.idle")}</span>`}</p>`}
     <dl class="facts" data-kind=${report?.Kind}>${facts.filter(([, value]) => value).map(([fact, value]) => html`<dt key=${fact}>${t(fact)}</dt><dd>${value}</dd>`)}</dl></section>`;
 }
 
