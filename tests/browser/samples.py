@@ -152,6 +152,17 @@ def workers(store: Store) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def gone(store: Store, name: str) -> Iterator[None]:
+    """Let a worker have reported itself for the last time a minute ago, while a block runs."""
+    contents: Any = store.workers._contents  # type: ignore[attr-defined]
+    clock, contents.clock = contents.clock, EarlierClock(60)
+    store.workers.report(Worker(name, "separation", 4, (2, 1, 0), "cpu", "1.0", store.now()))
+    contents.clock = clock
+    yield
+    store.workers.leave(name)
+
+
 def give_up(store: Store, delivery: str) -> None:
     """Let the last attempt of a callback fail."""
     attempt = DeliveryAttempt(at=store.now(), status="500", duration_ms=12, answer="500 it is on fire")
