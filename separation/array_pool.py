@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from typing import Final
@@ -45,3 +46,17 @@ class ArrayPool:
             if len(self._arrays) < self._most:
                 self._arrays.append(array)
             return array
+
+
+class Scratch:
+    """Memory for one result at a time, which the next one overwrites."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.float32)
+
+    def of(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return an array of a shape with any content, valid until the next call."""
+        size = math.prod(shape)
+        if self._memory.size < size:
+            self._memory = np.empty(size, np.float32)
+        return self._memory[:size].reshape(shape)

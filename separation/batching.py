@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -33,6 +34,8 @@ class _Request(Generic[Item, Result]):
     rank: int
     arrived: float
     interruption: Interruption | None
+    changed: threading.Condition
+    runs_others: bool = False  # its thread runs a batch, and waits for nothing
     result: Result | None = None
     error: BaseException | None = None
 
@@ -45,7 +48,8 @@ class Batcher(Generic[Item, Result]):
     """Runs batches of one segment or of exactly `size`, because a device plans anew for each size.
 
     A thread that brings a segment runs the next batch where none runs, or where the batch is full and fewer
-    than `at_once` run: an incomplete one would only wait for the device.
+    than `at_once` run: an incomplete one would only wait for the device. Only threads that have something to
+    do are woken: those whose segments are done, and one that may run the next batch.
 
     Args:
         run: Runs segments in a batch of a size, which is at least their number, and returns the result of
@@ -72,7 +76,7 @@ class Batcher(Generic[Item, Result]):
         self._at_once = at_once
         self._kind = kind
         self._waiting: list[_Request[Item, Result]] = []
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
         self._running = 0
         self._batches = 0
 
@@ -89,29 +93,39 @@ class Batcher(Generic[Item, Result]):
             Cancelled: The segment was interrupted.
             DeviceOutOfMemory: Not even one segment fits.
         """
-        with (interruption or Interruption()).ends(self._wake), self._condition:
-            rank = self._batches - _HEAD_START * level
-            request = _Request[Item, Result](item, rank, time.monotonic(), interruption)
+        rank = self._batches - _HEAD_START * level
+        changed = threading.Condition(self._lock)
+        request = _Request[Item, Result](item, rank, time.monotonic(), interruption, changed)
+        with (interruption or Interruption()).ends(partial(self._wake, request)), self._lock:
             self._waiting.append(request)
-            self._condition.notify_all()
             while not request.done:
                 if request not in self._waiting:
-                    self._condition.wait()
+                    changed.wait()
                 elif interruption is not None and interruption.is_set:
                     self._waiting.remove(request)
+                    self._wake_one()  # this one may have been woken to run the next batch
                     raise Cancelled
                 elif (left := self._time_left()) == 0:
-                    self._run_next()  # also if it has only segments of other threads
+                    request.runs_others = True
+                    self._run_next()
+                    request.runs_others = False
                 else:
-                    self._condition.wait(left)
+                    changed.wait(left)
         if request.error is not None:
             raise request.error
         assert request.result is not None  # noqa: S101  # done and no error
         return request.result
 
-    def _wake(self) -> None:
-        with self._condition:
-            self._condition.notify_all()
+    def _wake(self, request: _Request[Item, Result]) -> None:
+        with self._lock:
+            request.changed.notify()
+
+    def _wake_one(self) -> None:
+        """Let one of those that wait see whether the next batch may run; the lock is held."""
+        for request in self._waiting:
+            if not request.runs_others:
+                request.changed.notify()
+                return
 
     def _time_left(self) -> float | None:
         """Return in how many seconds the next batch may run; None is when something else has changed."""
@@ -127,7 +141,8 @@ class Batcher(Generic[Item, Result]):
         batch = self._take()
         self._batches += 1
         self._running += 1
-        self._condition.release()
+        self._wake_one()
+        self._lock.release()
         results: Sequence[Result] = ()
         error: BaseException | None = None
         try:
@@ -135,16 +150,17 @@ class Batcher(Generic[Item, Result]):
         except BaseException as raised:  # noqa: BLE001  # each thread raises it for its own segment
             error = raised
         finally:
-            self._condition.acquire()
+            self._lock.acquire()
             self._running -= 1
-            self._condition.notify_all()
         if isinstance(error, DeviceOutOfMemory) and len(batch) > 1:
             self._halve(limit)
             self._waiting[:0] = batch
-            return
-        for number, request in enumerate(batch):
-            request.error = error
-            request.result = None if error else results[number]
+        else:
+            for number, request in enumerate(batch):
+                request.error = error
+                request.result = None if error else results[number]
+                request.changed.notify()
+        self._wake_one()
 
     def _halve(self, failed: int) -> None:
         """Halve the size after a batch of the size `failed`, unless another one has done so."""

@@ -8,8 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
+from stemline.separation.array_pool import Scratch
 from stemline.separation.measure import PeakMeter, decibels
 from stemline.separation.media.pcm import quantised
+from stemline.separation.network import CHANNELS
 from stemline.separation.shares import Share, ShareMeter
 from stemline.separation.waveform import Waveform, WaveformMeter
 from stemline.separation.windows import Block
@@ -42,6 +44,7 @@ class Monitor:
         self._mix = WaveformMeter()
         self._null = PeakMeter() if is_complete else None
         self._shares = ShareMeter(tuple(stems), parts)
+        self._mix_piece, self._total, self._stem = Scratch(), Scratch(), Scratch()
         self._ahead: deque[Block] = deque()
         """Samples of the mix that the stems have not reached."""
 
@@ -60,12 +63,12 @@ class Monitor:
         self._shares.feed(piece, mix)
         if self._null is not None:
             # The stems are added up first: the last one is the mix less the others, and would cancel both.
-            total, *others = (
-                quantised(samples, self._stems[name].taken_bits, clips=self._stems[name].clips)
-                for name, samples in piece.items()
-            )
-            for stem in others:
-                total += stem
+            total = self._total.of(mix.shape)
+            for number, (name, samples) in enumerate(piece.items()):
+                as_taken = self._stem.of(samples.shape) if number else total
+                quantised(samples, self._stems[name].taken_bits, clips=self._stems[name].clips, out=as_taken)
+                if number:
+                    total += as_taken
             total -= mix
             self._null.feed(total)
 
@@ -94,13 +97,14 @@ class Monitor:
         return self._mix.finish()
 
     def _take(self, count: int) -> Block:
-        """Return the next samples of the mix."""
+        """Return the next samples of the mix, valid until the next call."""
         parts: list[Block] = []
-        while count:
+        missing = count
+        while missing:
             block = self._ahead.popleft()
-            if len(block) > count:
-                self._ahead.appendleft(block[count:])
-                block = block[:count]
+            if len(block) > missing:
+                self._ahead.appendleft(block[missing:])
+                block = block[:missing]
             parts.append(block)
-            count -= len(block)
-        return np.concatenate(parts)
+            missing -= len(block)
+        return np.concatenate(parts, out=self._mix_piece.of((count, CHANNELS)))

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from stemline.separation.array_pool import Scratch
 from stemline.separation.measure import decibels
 from stemline.separation.windows import Block
 
@@ -58,31 +59,34 @@ class ShareMeter:
     def __init__(self, stems: tuple[str, ...], parts: tuple[str, ...] = ()) -> None:
         self._mix = _Size()
         self._stems = {name: _Size() for name in stems}
-        self._apart = {name: _Size() for name in stems}
+        self._apart = dict.fromkeys(stems, 0.0)
         self._parts = parts if set(parts) <= set(stems) else ()
-        self._left = _Size()
+        self._left = 0.0
+        self._scratch = Scratch()
 
     def feed(self, piece: Mapping[str, Block], mix: Block) -> None:
         """Take the next samples of every stem and of the mix, (samples, 2)."""
         self._mix.feed(mix)
         for name, samples in piece.items():
             self._stems[name].feed(samples)
-            self._apart[name].feed(samples - mix)
+            self._apart[name] += _energy(np.subtract(samples, mix, out=self._scratch.of(mix.shape)))
         if self._parts:
-            self._left.feed(mix - sum(piece[name] for name in self._parts))
+            self._left += _energy(mix - sum(piece[name] for name in self._parts))
 
     def shares(self) -> dict[str, Share]:
         """Return what each stem has of the mix."""
-        return {name: Share(self._over_mix(size), self._doubt(name)) for name, size in self._stems.items()}
+        return {
+            name: Share(self._over_mix(size.energy), self._doubt(name)) for name, size in self._stems.items()
+        }
 
     def residual_db(self) -> float | None:
         """Return the energy of the mix less the independent parts over the mix's, dB; None without such."""
         return self._over_mix(self._left) if self._parts else None
 
-    def _over_mix(self, size: _Size) -> float | None:
-        if not size.energy or not self._mix.energy:
+    def _over_mix(self, energy: float) -> float | None:
+        if not energy or not self._mix.energy:
             return None
-        return 10 * math.log10(size.energy / self._mix.energy)
+        return 10 * math.log10(energy / self._mix.energy)
 
     def _doubt(self, name: str) -> Doubt | None:
         mix, stem = self._mix, self._stems[name]
@@ -92,7 +96,7 @@ class ShareMeter:
             return Doubt.LOUD
         if stem.energy < mix.energy * 10 ** (SILENT_DB / 10):
             return Doubt.SILENT
-        if self._apart[name].energy < mix.energy * 10 ** (SAME_DB / 10):
+        if self._apart[name] < mix.energy * 10 ** (SAME_DB / 10):
             return Doubt.MIX
         return None
 
@@ -115,5 +119,10 @@ class _Size:
             return
         flat = samples.reshape(-1)
         self.peak = max(self.peak, float(flat.max()), -float(flat.min()))
-        self.energy += float(np.dot(flat, flat))
+        self.energy += _energy(flat)
         self._count += flat.size
+
+
+def _energy(samples: Block) -> float:
+    flat = samples.reshape(-1)
+    return float(np.dot(flat, flat))

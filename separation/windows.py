@@ -54,13 +54,15 @@ class Window:
         Those of a channel lie beside each other in memory or, with the order F, the two of a moment.
         """
         stop = span(self.frames) if stop is None else stop
-        found = np.zeros((CHANNELS, stop - start), np.float32, order=order)
+        found = np.empty((CHANNELS, stop - start), np.float32, order=order)
         place = self.before - start  # of the next block
+        found[:, : max(place, 0)] = 0
         for block in self.blocks:
             begin, end = max(place, 0), min(place + len(block), stop - start)
             if begin < end:
                 found[:, begin:end] = block[begin - place : end - place].T
             place += len(block)
+        found[:, max(place, 0) :] = 0
         return found
 
 

@@ -35,6 +35,7 @@ def separation_worker(settings: Settings) -> Celery:
 
     # The children of the pool would only find out with the first job.
     extras.require("worker")
+    from stemline.separation.heap import keep_heap
     from stemline.storage import Buckets
     from stemline.workers import separate
     from stemline.workers.device_in_use import DeviceInUse
@@ -44,6 +45,8 @@ def separation_worker(settings: Settings) -> Celery:
 
     telemetry.check(settings)
     files = configure_logging(settings)
+    if settings.engine.device == "cuda":
+        keep_heap()
     # What would fail every job is found before one is claimed.
     check_scratch(settings.storage.scratch_dir)
     check_models(settings.engine.models_dir)

@@ -64,6 +64,7 @@ def to_stereo(samples: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[n
     return samples @ downmix_matrix(names)
 
 
+@lru_cache(maxsize=32)
 def _is_mixed(names: tuple[str, ...]) -> bool:
     """Return whether two channels are known, and are not one for each side."""
     if len(set(names)) != 2 or any(name not in _GAINS for name in names):

@@ -121,7 +121,7 @@ class AudioSource:
                 limit_s = self._limits.max_duration_s
                 raise TooLong(f"The source lasts longer than the limit of {limit_s:.0f} s.")
             # The comparison is False for NaN, too.
-            if not np.abs(block).max() < _LOUDEST:
+            if not max(block.max(), -block.min()) < _LOUDEST:
                 at_s = total / SAMPLE_RATE
                 raise NonFiniteAudio(
                     f"The source has samples that are not finite numbers before {at_s:.1f} s."

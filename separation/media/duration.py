@@ -90,6 +90,11 @@ def _uncounted_s(structure: Structure, stream: AudioStream) -> float:
     return 0.0
 
 
+def in_seconds(ticks: int, base: Fraction) -> float:
+    """Return float(ticks * base), which takes three times as long."""
+    return ticks * base.numerator / base.denominator
+
+
 def itunes_padding(tags: Mapping[str, str], decoded: int) -> int:
     """Return how many of the decoded samples are padding by iTunes' `iTunSMPB` tag.
 

@@ -15,7 +15,7 @@ from stemline.separation.errors import DamagedMedia, UndecodableMedia
 from stemline.separation.media import checks
 from stemline.separation.media.channels import to_stereo
 from stemline.separation.media.containers import EXCESS_BYTES
-from stemline.separation.media.duration import itunes_padding
+from stemline.separation.media.duration import in_seconds, itunes_padding
 from stemline.separation.media.layouts import channel_names, has_no_name
 from stemline.separation.media.packets import read_packets
 from stemline.separation.media.pcm import to_float
@@ -130,8 +130,9 @@ class FrameReader:
         if rate not in RATES:
             raise UndecodableMedia(f"{rate} Hz is not a sample rate of audio.")
         length_s = frame.samples / rate
-        if frame.pts is not None and frame.time_base is not None and self._probe.demuxer.has_times:
-            start_s = self._start_s(float(frame.pts * frame.time_base), rate)
+        base = frame.time_base if self._probe.demuxer.has_times else None
+        if frame.pts is not None and base is not None:
+            start_s = self._start_s(in_seconds(frame.pts, base), rate)
             yield from _silence(round(self._pause_s(start_s, length_s) * rate), rate)
             self._end_s = start_s + length_s
             # Not every container says how long a packet lasts.

@@ -14,6 +14,7 @@ from stemline.separation.errors import DamagedMedia, TruncatedMedia, Undecodable
 from stemline.separation.media import ac3
 from stemline.separation.media.checks import DecodeState
 from stemline.separation.media.container import demuxed
+from stemline.separation.media.duration import in_seconds
 from stemline.separation.media.probe import Probe
 from stemline.separation.media.tags import TAG_HEAD_BYTES, tag_bytes
 
@@ -110,8 +111,8 @@ def _is_behind_the_end(probe: Probe, state: DecodeState) -> bool:
 
 def _note_reach(state: DecodeState, packet: Packet[Stream], late_s: float) -> None:
     """Note how far a packet reaches, `late_s` after its own time."""
-    if packet.pts is not None and packet.time_base:
-        end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) + late_s
+    if packet.pts is not None and (base := packet.time_base):
+        end_s = in_seconds(packet.pts + (packet.duration or 0), base) + late_s
         state.reached_s["streams"] = max(state.reached_s["streams"], end_s)
 
 

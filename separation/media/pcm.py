@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def to_float(frame: AudioFrame, *, holds_floats: bool = False) -> NDArray[np.flo
     planes: Any = frame.planes
     samples = np.empty((frame.samples, channels), np.float32)
     # A double beyond the range of a float becomes infinite, which is refused later.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore") if kind == "dbl" else nullcontext():
         # Not frame.to_ndarray(), which reads one plane too many of a planar frame of 8 channels.
         if frame.format.is_planar:
             for channel in range(channels):
@@ -41,22 +42,30 @@ def to_float(frame: AudioFrame, *, holds_floats: bool = False) -> NDArray[np.flo
     return samples
 
 
-def quantised(samples: NDArray[np.float32], bits: int, *, clips: bool) -> NDArray[np.float32]:
+def quantised(
+    samples: NDArray[np.float32], bits: int, *, clips: bool, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Return a copy of the samples as an encoder takes them, full scale being 1.0.
 
     Args:
         samples: Of any shape.
         bits: 16 or 24; 32 is floating point, which is not rounded.
         clips: Whether samples beyond full scale are clipped.
+        out: Where the copy is made; by default in fresh memory.
     """
+    if out is None:
+        out = np.empty_like(samples)
     if bits == 32:
-        return np.clip(samples, -1.0, 1.0) if clips else samples.copy()
+        if clips:
+            return np.clip(samples, -1.0, 1.0, out=out)
+        out[...] = samples
+        return out
     scale = np.float32(2.0 ** (bits - 1))
-    scaled = samples * scale
-    np.rint(scaled, out=scaled)
-    np.clip(scaled, -scale, scale - 1, out=scaled)
-    scaled /= scale
-    return scaled
+    np.multiply(samples, scale, out=out)
+    np.rint(out, out=out)
+    np.clip(out, -scale, scale - 1, out=out)
+    out *= 1 / scale  # exact: a power of two
+    return out
 
 
 def to_int24(samples: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -125,6 +125,47 @@ def test_a_full_batch_does_not_wait() -> None:
     assert device.sizes == [4]
 
 
+def test_threads_are_woken_only_for_something_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment that arrives, and a batch that ends, wake no thread that could only go on waiting."""
+    device = Device()
+    batcher = batcher_of(device, 8)
+    time_left, looks = batcher._time_left, []
+
+    def look() -> float | None:
+        looks.append(1)
+        return time_left()
+
+    monkeypatch.setattr(batcher, "_time_left", look)
+    run_all(batcher, device, 41)
+    assert len(looks) < 3 * 41
+
+
+def test_a_thread_that_runs_a_batch_of_others_is_not_waited_for() -> None:
+    """Where the first segment's thread runs those of a higher level, another thread runs the next batch."""
+    gates = {number: threading.Event() for number in range(5)}
+    order: list[int] = []
+
+    def run(batch: np.ndarray) -> list[np.ndarray]:
+        number = int(batch[0, 0, 0, 0])
+        order.append(number)
+        assert gates[number].wait(60)
+        return [batch]
+
+    batcher: Batcher[Array, list[Array]] = Batcher(stacked(run), 1, at_once=2)
+    with ThreadPoolExecutor(5) as pool:
+        try:
+            for number, segment in enumerate(segments(5)):
+                pool.submit(batcher, segment, level=2 if number == 4 else 0)
+                eventually(lambda n=number: len(order) + len(batcher._waiting) == n + 1, 60, "it is there")
+            for gate, following in ((0, 4), (1, 2)):  # 4 by the thread of 2, so 2 by the thread of 3
+                gates[gate].set()
+                eventually(lambda n=following: order[-1:] == [n], 60, "the next one runs")
+        finally:
+            for gate in gates.values():
+                gate.set()
+    assert sorted(order) == [0, 1, 2, 3, 4]
+
+
 def order_of(levels: list[int]) -> list[float]:
     """Return the values of the segments of these levels in the order in which a busy device ran them."""
     started, go = threading.Event(), threading.Event()
