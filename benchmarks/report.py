@@ -8,6 +8,7 @@ says that a program was changed since it wrote the file NAME, but still measures
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -102,7 +103,7 @@ class Report:
         (folder / f"{self.name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         text = page(content)
         (folder / f"{self.name}.md").write_text(text)
-        if self.figures:
+        if self.figures and importlib.util.find_spec("matplotlib"):  # a lent machine may lack it
             plot(content, folder / f"{self.name}.svg")
         print(text)
 

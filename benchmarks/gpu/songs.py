@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import resource
 import tempfile
+import threading
 import time
 import wave
 from collections.abc import Iterator
@@ -23,8 +25,11 @@ from numpy.typing import NDArray
 
 from benchmarks.memory import Even
 from stemline.separation.cuda import LARGEST_BATCH
+from stemline.separation.decoder import Decoder
 from stemline.separation.engine import LoadedEngine
+from stemline.separation.heap import keep_heap
 from stemline.separation.media import MediaLimits, OutputSpec
+from stemline.separation.media.decode import open_audio
 from stemline.separation.media.encode import StemWriter
 from stemline.separation.network import Network
 from stemline.separation.onnx_engine import OnnxEngine
@@ -36,14 +41,19 @@ if TYPE_CHECKING:
 Result = dict[str, Any]
 SEGMENT_S: Final = 512 * 1024 / 44_100
 """Seconds of audio of one segment."""
-HOST_S = 60.0
-"""Seconds of audio that the host alone is measured with."""
+HOST_S = 120.0
+"""Seconds of audio of the song that the host alone is measured with."""
 SONG_S = 180.0
 """Seconds of audio of each song that keeps a card busy."""
 SLACK = 4.0
 """By how much the host of that card is faster than it."""
 SONGS: Final = 16
 """Songs that are separated at a time to keep a card busy."""
+
+
+def so_far(result: Result) -> None:
+    """Print what a step has found so far, which stays if it is not done in time."""
+    print(json.dumps(result), flush=True)
 
 
 @contextmanager
@@ -66,26 +76,32 @@ def songs(device: str) -> Result:
 
     On a card with the transforms there, and to flac with those of the host too.
     """
-    seconds, counts = (240.0, (1, SONGS)) if device == "cuda" else (30.0, (1, 2))
+    seconds, counts = (240.0, (SONGS, 1)) if device == "cuda" else (30.0, (2, 1))
     figures: dict[str, Any] = {}
     with song(seconds) as source:
         for count in counts:
-            run = partial(_songs, device, source, seconds=seconds, count=count)
-            figures |= run(transform="device", codecs=("wav", "flac", "mp3", "aac"))
+            run = partial(_songs, device, source, figures, seconds=seconds, count=count)
+            run(transform="device", codecs=("flac", "wav", "mp3", "aac"))
             if device == "cuda":
-                figures |= run(transform="host", codecs=("flac",))
+                run(transform="host", codecs=("flac",))
     return {"figures": figures}
 
 
 def _songs(
-    device: str, source: Path, *, seconds: float, count: int, transform: str, codecs: tuple[str, ...]
-) -> dict[str, Any]:
-    """Separate so many songs at a time, to each codec."""
+    device: str,
+    source: Path,
+    figures: dict[str, Any],
+    *,
+    seconds: float,
+    count: int,
+    transform: str,
+    codecs: tuple[str, ...],
+) -> None:
+    """Separate so many songs at a time, to each codec, and add the figures."""
     from stemline.models.loading import load_engine
 
     engine = load_engine("2stems", device=device, songs=count, batch_wait_s=0.005, transform=transform)
     where = getattr(engine, "transform", "host")
-    figures = {}
     for codec in codecs:
         cpu, started = _processor_s(), time.perf_counter()
         with ThreadPoolExecutor(count) as pool:
@@ -99,7 +115,7 @@ def _songs(
         segments = count * seconds / SEGMENT_S
         unit = "ms of processor a segment"
         figures[f"host_{key}"] = (f"{label}, host", unit, [used * 1000 / segments])
-    return figures
+        so_far({"figures": figures})
 
 
 def host(device: str) -> Result:
@@ -108,24 +124,54 @@ def host(device: str) -> Result:
     Once with the transforms on the host, once with a stand-in for a card that goes from samples to stems.
     """
     del device
-    figures = {}
-    with song(HOST_S) as source:
+    keep_heap()
+    figures: dict[str, Any] = {}
+    unit = "ms of processor a segment"
+    with song(min(SEGMENT_S, HOST_S)) as short, song(HOST_S) as source:
         for stems in (2, 4):
             for codec, kbps in ((None, None), ("wav", None), ("flac", None), ("mp3", 192), ("aac", 192)):
                 words = f"{stems} stems" + (f" to {codec}" if codec else ", nothing measured or written")
                 words += f", {kbps} kbit/s" if kbps else ""
-                figures[f"host_{stems}_{codec or 'nothing'}"] = (
-                    words,
-                    "ms of processor a segment",
-                    [_host_ms(Even(stems), None, source, codec, kbps)],
-                )
+                run = partial(_host_ms, short=short, source=source, codec=codec, kbps=kbps)
                 with _stand_in(stems) as (engine, card):
-                    figures[f"device_{stems}_{codec or 'nothing'}"] = (
-                        f"{words}; samples transformed on the device",
-                        "ms of processor a segment",
-                        [_host_ms(engine, card, source, codec, kbps)],
-                    )
+                    found = [(run(Even(stems), None), run(engine, card)) for _ in range(1 if kbps else 3)]
+                for place, values in zip(("host", "device"), zip(*found, strict=True), strict=True):
+                    where = "; samples transformed on the device" if place == "device" else ""
+                    figures[f"{place}_{stems}_{codec or 'nothing'}"] = (words + where, unit, values)
+                so_far({"figures": figures})
+        for place, values in _decoding_ms(source).items():
+            figures[f"decoding_{place}"] = (f"decoding a wav, in {place} process", unit, values)
     return {"figures": figures}
+
+
+def _decoding_ms(source: Path) -> dict[str, list[float]]:
+    """Return the processor time of a segment's decoding, ms: here, and in its own process, as workers do."""
+    limits = MediaLimits(max_duration_s=3600, max_bytes=1 << 32)
+    decoder, found = Decoder(), {"this": list[float](), "another": list[float]()}
+    opened = {
+        "this": partial(open_audio, source, limits=limits),
+        "another": partial(decoder.open, source, limits=limits),
+    }
+    try:
+        opened["another"]().close()  # the server is started once
+        for place in list(found) * 3:
+            began = _processor_s() + _running_s()
+            with opened[place]() as audio:
+                for _ in audio:
+                    pass
+            found[place].append((_processor_s() + _running_s() - began) * 1000 * SEGMENT_S / HOST_S)
+    finally:
+        decoder.close()
+    return found
+
+
+def _running_s() -> float:
+    """Return the processor time of what this thread has started, and of what that has waited for, s."""
+    used = 0
+    for child in Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split():
+        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+        used += sum(map(int, fields[11:15]))
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 def busy(device: str) -> Result:
@@ -134,9 +180,16 @@ def busy(device: str) -> Result:
     The card is a stand-in. A batch of 16 takes it `SLACK` times as long as the cores of this host need.
     """
     del device
-    with song(HOST_S) as source, song(SONG_S) as long, _stand_in(2, songs=SONGS) as (engine, card):
+    keep_heap()
+    with (
+        song(min(SEGMENT_S, HOST_S)) as short,
+        song(HOST_S) as source,
+        song(SONG_S) as long,
+        _stand_in(2, songs=SONGS) as (engine, card),
+    ):
         cores = len(os.sched_getaffinity(0))
-        card.seconds = SLACK * LARGEST_BATCH * _host_ms(engine, card, source, "wav", None) / 1000 / cores
+        host_ms = _host_ms(engine, card, short=short, source=source, codec="wav", kbps=None)
+        card.seconds = SLACK * LARGEST_BATCH * host_ms / 1000 / cores
         card.busy.clear()
         for seen in card.shapes:
             seen.clear()
@@ -209,10 +262,16 @@ def _separate(
 
 
 def _host_ms(
-    engine: LoadedEngine, card: Sessions | None, source: Path, codec: str | None, kbps: int | None
+    engine: LoadedEngine,
+    card: Sessions | None,
+    *,
+    short: Path,
+    source: Path,
+    codec: str | None,
+    kbps: int | None,
 ) -> float:
     """Return the processor time of a segment, ms, less that of the stand-in for a card."""
-    _separate(engine, source, codec, kbps)  # what is loaded once is not counted
+    _separate(engine, short, codec, kbps)  # what is loaded once is not counted
     stand_in = card.cost_s if card else 0.0
     began = _processor_s()
     _separate(engine, source, codec, kbps)

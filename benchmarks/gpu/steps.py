@@ -1,4 +1,7 @@
-"""The steps of the measurement: `python -m benchmarks.gpu.steps STEP DEVICE` prints a line of JSON."""
+"""The steps of the measurement: `python -m benchmarks.gpu.steps STEP DEVICE` prints a line of JSON.
+
+Steps of several parts print one after each of them: the last line that is whole is the result.
+"""
 
 # ruff: noqa: PLC0415 - each step loads only what it uses
 
@@ -10,23 +13,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.gpu.samples_step import samples
-from benchmarks.gpu.songs import SEGMENT_S, Result, busy, host, songs
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step: what it measures, how, and how long it may take, s."""
-
-    title: str
-    run: Callable[[str], Result]
-    limit_s: float
+from benchmarks.gpu.songs import SEGMENT_S, Result, busy, host, so_far, songs
 
 
 def graph(*, polyphase: bool) -> Path | bytes:
@@ -134,6 +127,7 @@ def batch_sizes(device: str) -> Result:
         )
         best = size * SEGMENT_S * 1000 / min(taken)
         figures[f"speed_{size}"] = (f"speed in batches of {size}", "times real time", [best])
+        so_far({"figures": figures})
     return {"figures": figures}
 
 
@@ -196,6 +190,7 @@ def provider_options(device: str) -> Result:
         one = session(device, options)
         taken = timed_batch(one, data, runs=10)
         figures[name.replace(" ", "_")] = (name, "ms", taken)
+        so_far({"figures": figures})
     return {"figures": figures}
 
 
@@ -275,23 +270,24 @@ def ceiling(device: str) -> Result:
     return {"figures": figures}
 
 
-STEPS = {
-    "versions": Step("Versions", versions, 60),
-    "parity": Step("Equality with the processor", parity, 90),
-    "samples": Step("From samples to stems", lambda device: samples(device, lambda: session("cpu")), 90),
-    "batch_sizes": Step("Batches by size", batch_sizes, 120),
-    "songs": Step("Whole songs", songs, 180),
-    "host": Step("The host, with networks that take no time", host, 120),
-    "busy": Step("A stand-in card, with sixteen songs", busy, 120),
-    "size_change": Step("A change of the batch's size", size_change, 60),
-    "device_only": Step("The device alone", device_only, 60),
-    "graphs": Step("Forms of the graph", graphs, 60),
-    "provider_options": Step("Options of the CUDA provider", provider_options, 90),
-    "transform": Step("Fourier transforms", transform, 60),
-    "ceiling": Step("The network in torch", ceiling, 60),
-    "out_of_memory": Step("Words of a full card", out_of_memory, 60),
+#: What runs each of the steps of the plan.
+RUN: Mapping[str, Callable[[str], Result]] = {
+    "versions": versions,
+    "parity": parity,
+    "samples": lambda device: samples(device, lambda: session("cpu")),
+    "batch_sizes": batch_sizes,
+    "songs": songs,
+    "out_of_memory": out_of_memory,
+    "size_change": size_change,
+    "device_only": device_only,
+    "ceiling": ceiling,
+    "graphs": graphs,
+    "provider_options": provider_options,
+    "transform": transform,
+    "busy": busy,
+    "host": host,
 }
 
 
 if __name__ == "__main__":
-    print(json.dumps(STEPS[sys.argv[1]].run(sys.argv[2])))
+    print(json.dumps(RUN[sys.argv[1]](sys.argv[2])))
