@@ -14,7 +14,7 @@ import time
 import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -216,14 +216,13 @@ def busy(device: str) -> Result:
 @contextmanager
 def _stand_in(stems: int, songs: int = 1) -> Iterator[tuple[OnnxEngine, Sessions]]:
     """Load an engine on a stand-in for a card that takes no time."""
-    import pytest  # which may not be installed beside a card
-
-    from tests.support.cuda import Sessions, install
+    from tests.support.cuda import Sessions, replacements
 
     sessions = Sessions(stems)
     network = Network("stand-in", tuple(f"stem{number}" for number in range(stems)))
-    with pytest.MonkeyPatch.context() as change:
-        install(change, sessions)
+    with ExitStack() as replaced, patch.dict(os.environ):
+        for owner, name, part in replacements(sessions):
+            replaced.enter_context(patch.object(owner, name, part, create=True))
         yield (
             OnnxEngine(
                 network,

@@ -6,14 +6,16 @@ import ctypes
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytest
 
 from stemline.separation.onnx_runtime import onnx_runtime
+
+if TYPE_CHECKING:
+    import pytest
 
 
 class Driver:
@@ -188,15 +190,21 @@ class ProcessorAsCard:
         return made
 
 
+def replacements(
+    sessions: Sessions | ProcessorAsCard, driver: Driver | None = None
+) -> Iterator[tuple[Any, str, Any]]:
+    """Yield what an engine must find in place of what it uses: object, name of its part, the part."""
+    library = onnx_runtime()
+    yield library, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    yield library, "preload_dlls", lambda: None
+    yield library, "InferenceSession", sessions
+    yield ctypes, "CDLL", lambda _: driver or Driver()
+
+
 def install(
     monkeypatch: pytest.MonkeyPatch, sessions: Sessions | ProcessorAsCard, driver: Driver | None = None
 ) -> None:
     """Let the engine find a card with this driver, and run its sessions on the stand-in."""
-    library = onnx_runtime()
-    monkeypatch.setattr(
-        library, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    )
-    monkeypatch.setattr(library, "preload_dlls", lambda: None, raising=False)
-    monkeypatch.setattr(library, "InferenceSession", sessions)
-    monkeypatch.setattr("stemline.separation.cuda.ctypes.CDLL", lambda _: driver or Driver())
+    for owner, name, part in replacements(sessions, driver):
+        monkeypatch.setattr(owner, name, part, raising=False)
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")
