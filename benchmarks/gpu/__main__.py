@@ -37,6 +37,7 @@ _SOURCES = (
     "benchmarks/gpu/songs.py",
     "benchmarks/gpu/steps.py",
     "benchmarks/gpu/torch_ceiling.py",
+    "benchmarks/gpu/versions_step.py",
 )
 
 

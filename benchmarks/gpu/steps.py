@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.gpu.samples_step import samples
 from benchmarks.gpu.songs import SEGMENT_S, Result, busy, host, so_far, songs
+from benchmarks.gpu.versions_step import versions
 
 
 def graph(*, polyphase: bool) -> Path | bytes:
@@ -81,27 +82,6 @@ def runs_on(device: str) -> int:
     return 20 if device == "cuda" else 2
 
 
-def versions(device: str) -> Result:
-    """Report what is installed, and the card."""
-    from stemline.separation.onnx_runtime import onnx_runtime
-
-    facts = {
-        "onnxruntime": onnx_runtime().__version__,
-        "providers": ", ".join(onnx_runtime().get_available_providers()),
-    }
-    facts |= {"cores": str(len(os.sched_getaffinity(0)))}
-    if device == "cuda":
-        from stemline.separation.sessions import cuda_card
-
-        card = cuda_card()
-        facts |= {
-            "card": card.name,
-            "free memory, GiB": f"{card.free_bytes / 2**30:.1f}",
-            "batch": str(card.batch()),
-        }
-    return {"facts": facts}
-
-
 def parity(device: str) -> Result:
     """Compare the masks with the processor's, without and with TF32."""
     data = batch(2)
@@ -154,7 +134,8 @@ def device_only(device: str) -> Result:
     """Measure the device alone: input and outputs stay in its memory."""
     from stemline.separation.onnx_runtime import onnx_runtime
 
-    one, data = session(device), batch(8 if device == "cuda" else 1)
+    size = 8 if device == "cuda" else 1
+    one, data = session(device), batch(size)
     binding = one.io_binding()
     where = "cuda" if device == "cuda" else "cpu"
     binding.bind_ortvalue_input("magnitude", onnx_runtime().OrtValue.ortvalue_from_numpy(data, where, 0))
@@ -168,7 +149,7 @@ def device_only(device: str) -> Result:
     with_copies = timed(lambda: one.run(None, {"magnitude": data}), runs=runs_on(device))
     return {
         "figures": {
-            "alone": ("a batch of 8, in the device's memory", "ms", timed(run, runs=runs_on(device))),
+            "alone": (f"a batch of {size}, in the device's memory", "ms", timed(run, runs=runs_on(device))),
             "copies": ("the same with copies from and to the host", "ms", with_copies),
         }
     }
@@ -246,8 +227,9 @@ def out_of_memory(device: str) -> Result:
     """Ask for more memory than there is, and keep the words."""
     if device != "cuda":
         return {"facts": {"words": "only on CUDA"}}
+    one = session(device)
     try:
-        session(device).run(None, {"magnitude": np.zeros((1024, 2, 512, 1024), np.float32)})
+        one.run(None, {"magnitude": np.zeros((1024, 2, 512, 1024), np.float32)})
     except Exception as error:  # noqa: BLE001 - its words are what is wanted
         return {"facts": {"words": " ".join(str(error).split())[:500], "type": type(error).__name__}}
     return {"facts": {"words": "1,024 segments fitted"}}

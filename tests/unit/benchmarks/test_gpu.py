@@ -66,6 +66,21 @@ def test_the_words_of_a_full_card_are_kept(sessions: Sessions) -> None:
     assert (facts["words"], facts["type"]) == ("CUDA failure 2: out of memory", "RuntimeError")
 
 
+def test_a_card_that_cannot_be_used_has_no_words_of_a_full_one(sessions: Sessions) -> None:
+    """What is said when the session is opened is the step's error."""
+    sessions.fail_opening = RuntimeError("no driver")
+    with pytest.raises(RuntimeError, match="no driver"):
+        steps.out_of_memory("cuda")
+
+
+def test_the_first_step_says_all_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Weights and card are looked for independently of each other."""
+    monkeypatch.setenv("STEMLINE_MODELS_DIR", str(tmp_path))
+    missing = steps.RUN["versions"]("cuda")["facts"]["missing"]
+    assert f"The weights of 2stems are not in {tmp_path}" in missing
+    assert "this ONNX Runtime has no CUDA" in missing
+
+
 def test_every_size_has_a_session_of_its_own(sessions: Sessions) -> None:
     """The time of a batch is not that of planning it anew after another size."""
     steps.batch_sizes("cuda")
