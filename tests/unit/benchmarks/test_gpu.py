@@ -28,7 +28,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
     monkeypatch.setattr(samples_step, "samples_graph", lambda: b"graph")
     monkeypatch.setattr(songs, "HOST_S", 0.5)
     monkeypatch.setattr(songs, "SONG_S", 0.5)
-    monkeypatch.setattr(songs, "SLACK", 0.01)
+    monkeypatch.setattr(songs, "SLACKS", (0.01,))
     return stand_in
 
 
