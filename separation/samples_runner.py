@@ -16,7 +16,7 @@ from stemline.separation.errors import DeviceError, DeviceOutOfMemory
 from stemline.separation.extension import Extension
 from stemline.separation.logs import get_logger
 from stemline.separation.network import CHANNELS, SEGMENT_FRAMES
-from stemline.separation.sessions import MAX_DIFFERENCE, Graph, Session
+from stemline.separation.sessions import MAX_DIFFERENCE, Graph, Session, worst
 from stemline.separation.stft import span
 
 log = get_logger(__name__)
@@ -150,7 +150,7 @@ class SamplesRunner:
             except DeviceOutOfMemory:
                 self._batcher.size //= 2
         log.info("engine.verified", device=self.device, largest_difference=difference, batch=size)
-        if not difference <= MAX_DIFFERENCE:
+        if difference > MAX_DIFFERENCE:
             raise DeviceError(
                 f"{self.device} computes something else: it differs from the CPU's by up to {difference:.1e}."
             )
@@ -159,8 +159,10 @@ class SamplesRunner:
         """Return the largest difference of a sample in a full batch of equal segments."""
         buffers = _Buffers(size, self._results)
         results = buffers.run(self._session(size), [segment] * size, size, self._on_card)
-        return max(
-            float(np.abs(stem - expected[name][0]).max())
-            for stems in results
-            for name, stem in zip(segment.outputs, stems, strict=True)
+        return worst(
+            [
+                float(np.abs(stem - expected[name][0]).max())
+                for stems in results
+                for name, stem in zip(segment.outputs, stems, strict=True)
+            ]
         )

@@ -284,8 +284,13 @@ def largest_difference(
     segment = np.abs(np.random.default_rng(0).standard_normal(shape, dtype=np.float32)) * 5
     batch = np.broadcast_to(segment, (size, *shape)).copy()
     expected = reference(batch[:1])
-    difference = max(
+    differences = [
         float(np.abs(mask - one).max()) / max(1.0, float(np.abs(one).max()))
         for mask, one in zip(run(batch), expected, strict=True)
-    )
-    return difference if np.isfinite(difference) else float("inf")
+    ]
+    return worst(differences)
+
+
+def worst(differences: Sequence[float]) -> float:
+    """Return the largest difference; infinite where one is not a number, which `max` may pass over."""
+    return max(each if np.isfinite(each) else float("inf") for each in differences)

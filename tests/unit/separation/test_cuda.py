@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from stemline.separation.cuda import Card, first_card
 from stemline.separation.errors import DeviceError, DeviceFailed, DeviceOutOfMemory, WeightsCorrupt
 from stemline.separation.network import Network
 from stemline.separation.onnx_engine import OnnxEngine
+from stemline.separation.onnx_runtime import onnx_runtime
 from tests.support.cuda import Driver, Sessions, install
 
 NETWORK = Network("2stems", ("vocals", "accompaniment"))
@@ -88,9 +91,14 @@ def test_the_batch_fits_the_memory(free: int, batch: int) -> None:
     assert batch == Card("card", free).batch()
 
 
-def test_loading_runs_both_sizes_and_compares_them_with_the_processor(sessions: Sessions) -> None:
-    """After loading, each CUDA session has run its one shape, TF32 is off, and the device is named."""
+def test_loading_runs_both_sizes_and_compares_them_with_the_processor(
+    sessions: Sessions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After loading, each CUDA session has run its one shape, TF32 is off, and the log has the difference."""
     loaded = engine()
+    (logged,) = [line for line in capsys.readouterr().out.splitlines() if "engine.verified" in line]
+    assert "largest_difference" in logged
+    assert "0.0" in logged
     assert loaded.device == "cuda (NVIDIA Stand-in)"
     assert sessions.cuda_shapes == [[(1, 2, 512, 1024)], [(16, 2, 512, 1024)]]
     assert [names[0] for names in sessions.opened].count("CPUExecutionProvider") == 1
@@ -102,6 +110,14 @@ def test_wrong_masks_are_an_error(sessions: Sessions) -> None:
     """A card whose masks differ from the processor's is not used, and the difference is named."""
     sessions.offset = 0.01
     with pytest.raises(DeviceError, match=r"something else: it differs .* 1\.0e-02"):
+        engine()
+
+
+@pytest.mark.parametrize("size", [1, 16])
+def test_masks_that_are_no_numbers_are_an_error(size: int, sessions: Sessions) -> None:
+    """Also where it is one value of the last mask, and in full batches alone."""
+    sessions.broken_from = size
+    with pytest.raises(DeviceError, match=r"something else: it differs .* inf"):
         engine()
 
 
@@ -127,6 +143,41 @@ def test_the_reason_of_a_session_that_cannot_be_opened_is_kept(sessions: Session
         engine()
 
 
+def test_libraries_of_packages_are_loaded_first(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CUDA and cuDNN of pip are loaded before a session opens; what is missing is in the log."""
+    opened_before = list[int]()
+
+    def preload() -> None:
+        opened_before.append(len(sessions.opened))
+        sys.stdout.write("Failed to load libcudnn.so.9\n")
+
+    monkeypatch.setattr(onnx_runtime(), "preload_dlls", preload)
+    engine()
+    assert opened_before == [0]
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if "libcudnn.so.9" in line]
+    assert "cuda.library_not_loaded" in said
+
+
+@pytest.mark.parametrize("told", ["attribute", "module", "nowhere"])
+def test_the_driver_must_support_the_cuda_that_the_build_needs(
+    told: str, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The build says its CUDA version itself or in a module; one that does not is tried."""
+    install(monkeypatch, sessions, Driver(version=12_040))
+    if told == "attribute":
+        monkeypatch.setattr(onnx_runtime(), "cuda_version", "13.0", raising=False)
+    elif told == "module":
+        about = SimpleNamespace(cuda_version="13.0")
+        monkeypatch.setattr("onnxruntime.capi.build_and_package_info", about, raising=False)
+    if told == "nowhere":
+        assert engine().device == "cuda (NVIDIA Stand-in)"
+    else:
+        with pytest.raises(DeviceError, match=r"supports CUDA 12\.4, .* was built with CUDA 13\.0"):
+            engine()
+
+
 def test_a_provider_that_is_not_loaded_is_an_error(sessions: Sessions) -> None:
     """Where ONNX Runtime would silently use the CPU, the error says what to install."""
     sessions.provider_missing = True
@@ -139,6 +190,26 @@ def test_a_graph_that_is_no_graph_is_the_weights_fault(sessions: Sessions) -> No
     sessions.fail_opening = type("InvalidGraph", (Exception,), {})("unknown operator")
     with pytest.raises(WeightsCorrupt, match="unknown operator"):
         engine()
+
+
+def test_a_card_that_others_use_gets_the_batch_that_fits(sessions: Sessions) -> None:
+    """Where the first full batch does not fit, smaller ones are tried at load."""
+
+    def fail(batch: np.ndarray) -> None:
+        if len(batch) > 4:
+            raise RuntimeError("CUDA failure 2: out of memory")
+
+    sessions.fail = fail
+    assert engine().device == "cuda (NVIDIA Stand-in)"
+    assert [shape[0] for seen in sessions.cuda_shapes for shape in seen] == [1, 4]
+
+
+@pytest.mark.parametrize("failing", [("", 0), ("cuDevicePrimaryCtxSetFlags_v2", 708)])
+def test_a_thread_that_waits_for_the_card_sleeps(failing: tuple[str, int]) -> None:
+    """The driver is asked for that; where it is too late to ask, the card is used all the same."""
+    driver = Driver(failing=failing)
+    assert first_card("13.0", load=lambda _: driver).name == "NVIDIA Stand-in"
+    assert driver.calls.count("cuDevicePrimaryCtxSetFlags_v2") == 1
 
 
 @pytest.mark.parametrize("words", FULL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +15,7 @@ from stemline.separation.network import SEGMENT_FRAMES, Network
 from stemline.separation.onnx_engine import OnnxEngine
 from stemline.separation.separator import Separator
 from stemline.separation.stft import span
+from stemline.testing.processes import eventually
 from tests.support.cuda import Driver, Sessions, install
 
 NETWORK = Network("2stems", ("vocals", "accompaniment"))
@@ -94,6 +96,17 @@ def test_a_wrong_sample_is_noticed_at_load(sessions: Sessions) -> None:
         engine()
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_samples_that_are_no_numbers_are_noticed_at_load(
+    size: int, sessions: Sessions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where it is one sample of the last stem, and in full batches alone; masks are tried next."""
+    sessions.broken_from = size
+    with pytest.raises(DeviceError, match=r"something else: it differs .* inf"):
+        engine()
+    assert "engine.transform_on_host" in capsys.readouterr().out
+
+
 def test_only_the_stems_that_are_asked_for_are_computed(sessions: Sessions) -> None:
     """A run fetches what its segments need, and each of them gets its own."""
     loaded = engine()
@@ -120,6 +133,80 @@ def test_segments_of_many_songs_get_their_own_stems(sessions: Sessions) -> None:
     with ThreadPoolExecutor(5) as pool:
         assert all(pool.map(run, range(11)))
     assert sessions.cuda_shapes == [[(1, *SHAPE)], [(2, *SHAPE)]]
+
+
+def test_a_third_batch_is_ready_while_two_are_on_the_card(sessions: Sessions) -> None:
+    """No more than two run: copies of one hide behind the other, and their memory is all that is counted."""
+    loaded, go = engine(), threading.Event()
+    inside, most = list[int](), list[int]()
+
+    def work(batch: np.ndarray) -> None:
+        inside.append(len(batch))
+        most.append(len(inside))
+        go.wait(60)
+        inside.pop()
+
+    sessions.fail = work
+    assert loaded._samples is not None
+    batcher = loaded._samples._batcher
+    with ThreadPoolExecutor(8) as pool:
+        done = [pool.submit(loaded.stems, segment(n), ["vocals"], Extension.AVERAGE) for n in range(8)]
+        try:
+            eventually(lambda: batcher._running == 3 and len(inside) == 2, 60, "three batches")
+        finally:
+            go.set()
+        assert [float(each.result(60)[0][0, 0]) for each in done] == [n / 2 for n in range(8)]
+    assert max(most) == 2
+
+
+def test_a_segment_waits_for_others_as_long_as_it_may(sessions: Sessions) -> None:
+    """Two that come one after the other within the wait run in one batch."""
+    loaded = engine(batch_wait_s=30)
+    sessions.fetched.clear()
+    with ThreadPoolExecutor(2) as pool:
+        for each in [pool.submit(loaded.stems, segment(1), ["vocals"], Extension.AVERAGE) for _ in "ab"]:
+            each.result(60)
+    assert len(sessions.fetched) == 1
+
+
+def test_segments_of_a_higher_level_go_first(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The level reaches the queue of the card."""
+    sessions, go, order = Sessions(), threading.Event(), list[float]()
+    install(monkeypatch, sessions, Driver(free=1 << 30))  # one segment at a time
+    loaded = engine()
+
+    def work(batch: np.ndarray) -> None:
+        go.wait(60)
+        order.append(float(batch[0, 0, 0]))
+
+    sessions.fail = work
+    assert loaded._samples is not None
+    batcher = loaded._samples._batcher
+    with ThreadPoolExecutor(7) as pool:
+        try:
+            for number in range(7):
+                level = 2 if number == 6 else 0
+                pool.submit(loaded.stems, segment(number), ["vocals"], Extension.AVERAGE, level=level)
+                eventually(
+                    lambda n=number: batcher._batches + len(batcher._waiting) == n + 1, 60, "the segment"
+                )
+        finally:
+            go.set()
+    assert order.index(6) < order.index(4)
+
+
+def test_a_card_that_others_use_gets_the_batch_that_fits(sessions: Sessions) -> None:
+    """Where the first full batch does not fit, smaller ones are tried at load."""
+
+    def fail(batch: np.ndarray) -> None:
+        if len(batch) > 1:
+            raise RuntimeError("CUDA failure 2: out of memory")
+
+    sessions.fail = fail
+    loaded = engine()
+    assert loaded.transform == "device"
+    (stem,) = loaded.stems(segment(1), ["vocals"], Extension.AVERAGE)
+    assert np.array_equal(stem, segment(0.5))
 
 
 def test_a_full_card_halves_the_batch(sessions: Sessions) -> None:
