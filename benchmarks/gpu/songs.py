@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.memory import Even
 from stemline.separation.cuda import LARGEST_BATCH
-from stemline.separation.decoder import Decoder
+from stemline.separation.decoder import Audio, Decoder
 from stemline.separation.engine import LoadedEngine
 from stemline.separation.heap import keep_heap
 from stemline.separation.media import MediaLimits, OutputSpec
@@ -139,8 +139,8 @@ def host(device: str) -> Result:
                     where = "; samples transformed on the device" if place == "device" else ""
                     figures[f"{place}_{stems}_{codec or 'nothing'}"] = (words + where, unit, values)
                 so_far({"figures": figures})
-        for place, values in _decoding_ms(source).items():
-            figures[f"decoding_{place}"] = (f"decoding a wav, in {place} process", unit, values)
+        for place, taken in _decoding_ms(source).items():
+            figures[f"decoding_{place}"] = (f"decoding a wav, in {place} process", unit, taken)
     return {"figures": figures}
 
 
@@ -148,12 +148,12 @@ def _decoding_ms(source: Path) -> dict[str, list[float]]:
     """Return the processor time of a segment's decoding, ms: here, and in its own process, as workers do."""
     limits = MediaLimits(max_duration_s=3600, max_bytes=1 << 32)
     decoder, found = Decoder(), {"this": list[float](), "another": list[float]()}
-    opened = {
+    opened: dict[str, Callable[[], Audio]] = {
         "this": partial(open_audio, source, limits=limits),
         "another": partial(decoder.open, source, limits=limits),
     }
     try:
-        opened["another"]().close()  # the server is started once
+        decoder.open(source, limits=limits).close()  # the server is started once
         for place in list(found) * 3:
             began = _processor_s() + _running_s()
             with opened[place]() as audio:

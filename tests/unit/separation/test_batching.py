@@ -161,8 +161,8 @@ def test_a_thread_that_runs_a_batch_of_others_is_not_waited_for() -> None:
                 gates[gate].set()
                 eventually(lambda n=following: order[-1:] == [n], 60, "the next one runs")
         finally:
-            for gate in gates.values():
-                gate.set()
+            for opened in gates.values():
+                opened.set()
     assert sorted(order) == [0, 1, 2, 3, 4]
 
 
