@@ -1,10 +1,17 @@
-"""Returns freed memory to the system between jobs."""
+"""What becomes of the memory that jobs have freed."""
 
 from __future__ import annotations
 
 import ctypes
 from functools import cache
 from typing import Any
+
+from stemline.separation.heap import keep_heap
+
+
+def keep_freed_memory() -> None:
+    """Keep what a segment has freed for the next one while jobs run; call it before threads start."""
+    keep_heap()
 
 
 def return_freed_memory() -> None:

@@ -35,10 +35,10 @@ def separation_worker(settings: Settings) -> Celery:
 
     # The children of the pool would only find out with the first job.
     extras.require("worker")
-    from stemline.separation.heap import keep_heap
     from stemline.storage import Buckets
     from stemline.workers import separate
     from stemline.workers.device_in_use import DeviceInUse
+    from stemline.workers.freed_memory import keep_freed_memory
     from stemline.workers.scratch import check_scratch
     from stemline.workers.serving import Serving, check_models
     from stemline.workers.shutdown import Shutdown
@@ -46,7 +46,7 @@ def separation_worker(settings: Settings) -> Celery:
     telemetry.check(settings)
     files = configure_logging(settings)
     if settings.engine.device == "cuda":
-        keep_heap()
+        keep_freed_memory()
     # What would fail every job is found before one is claimed.
     check_scratch(settings.storage.scratch_dir)
     check_models(settings.engine.models_dir)

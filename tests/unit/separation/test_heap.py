@@ -100,7 +100,7 @@ def test_a_worker_of_a_card_keeps_its_heap(
 ) -> None:
     """Its process serves all jobs; where children do, each of them gives back what it does not need."""
     kept: list[str] = []
-    monkeypatch.setattr("stemline.separation.heap.keep_heap", lambda: kept.append(device))
+    monkeypatch.setattr("stemline.workers.freed_memory.keep_heap", lambda: kept.append(device))
     with pytest.raises(UnusableFolder):
         bootstrap.separation_worker(Settings(scratch_dir=tmp_path / "missing", device=device))
     assert kept == ["cuda"] * (device == "cuda")

@@ -259,6 +259,18 @@ def test_the_hosts_memory_is_locked_while_it_is_used(driver: Driver, sessions: S
     assert driver.calls[-2:] == ["cuCtxPopCurrent_v2", "cuDevicePrimaryCtxRelease_v2"]
 
 
+def test_all_that_the_card_copies_is_in_locked_memory(driver: Driver, sessions: Sessions) -> None:
+    """The memory of an output is locked when it is first asked for, and stays so."""
+    loaded = engine()
+    locked = driver.calls.count("cuMemHostRegister_v2")
+    for _ in range(6):  # each of the three batches in turn
+        loaded.stems(segment(1), ["vocals"], Extension.UPPER)
+    freed = driver.calls.count("cuMemHostUnregister")
+    assert 1 <= driver.calls.count("cuMemHostRegister_v2") - locked <= 3
+    assert freed == driver.calls.count("cuMemHostUnregister")
+    assert locked > 3
+
+
 def test_memory_that_cannot_be_locked_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit of locked memory makes copies slower, and nothing else."""
     monkeypatch.setattr(
