@@ -96,10 +96,14 @@ class Job:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds until it ends, as the service estimates; ``None`` where nothing is known."""
+        """Seconds until it ends, as the service estimates.
+
+        ``None`` where nothing is known, as of a job that takes longer than it was expected to.
+        """
         if self.estimated_end is None or self.has_ended:
             return None
-        return max(0.0, (self.estimated_end - datetime.now(UTC)).total_seconds())
+        left_s = (self.estimated_end - datetime.now(UTC)).total_seconds()
+        return left_s if left_s > 0 else None
 
     @property
     def succeeded(self) -> bool:

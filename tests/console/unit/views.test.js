@@ -3,12 +3,23 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { clock, duration, micros, nameOfPart, shownName, size, titleOf, visible, wireTime } from "../../../api/console/static/format.js";
 import { cancelJobs, cancelWaiting, countRetriable, countWaiting, requestOf, retryFailed, retryJobs, whichOf } from "../../../api/console/static/views/actions.js";
+import { remaining, waits } from "../../../api/console/static/views/job_list.js";
 import { localTime, milliseconds, patternProblem, requestFor, templateFor, timesProblem } from "../../../api/console/static/views/options.js";
 import { attemptsOf, spansOf } from "../../../api/console/static/views/timeline.js";
 import { sumsOf } from "../../../api/console/static/views/usage.js";
 import { workersOf } from "../../../api/console/static/views/workers.js";
 
 const FORM = { key: "in/My song.mp3", mode: "MusicMode", codec: "wav", bitDepth: "24", template: "", level: "2", pattern: "out/{name}/{stem}.${ext}", userData: "", callback: "", bucket: "b-1", region: "r" };
+
+test("an estimate that has passed is not shown", () => {
+  const [now, later] = [1_000_000_000, 1_060_000_000];
+  assert.deepEqual(waits({ Position: "1", EstimatedStart: String(later) }, now), ["place 1", "starts in ≈ 1 min 0 s"]);
+  assert.deepEqual(waits({ Position: "1", EstimatedStart: String(now) }, now), ["place 1"]);
+  assert.deepEqual(waits({ Position: "1", EstimatedStart: String(now) }, later), ["place 1"]);
+  assert.equal(remaining({ Progress: "0", Started: "0", EstimatedEnd: String(later) }, now), "≈ 1 min 0 s");
+  assert.equal(remaining({ Progress: "0", Started: "0", EstimatedEnd: String(now) }, later), "…");
+  assert.equal(remaining({ Progress: "50", Started: "0", EstimatedEnd: "1" }, 60_000_000), "≈ 1 min 0 s");
+});
 
 test("a form becomes the request of a job", () => {
   const request = requestFor(FORM);

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from stemline.client.callbacks import read_callback
+from stemline.client.job import Job as Known
 from stemline.client.job import read_job
 from stemline.client.submission import Submission
 from stemline.jobs.job import Job, OutputFile, Result
@@ -48,3 +49,11 @@ def test_what_an_answer_lacks_has_a_default():
     job = read_job({"JobId": "j1", "State": "Submitted", "New": {"x": "y"}, "Progress": ""})
     assert ("j1", 0, (), None) == (job.id, job.progress, job.stems, job.created)
     assert () == read_callback({"CallbackId": "d1"}).attempts
+
+
+def test_an_estimate_that_has_passed_says_nothing():
+    """A job that takes longer than was expected is not one that has 0 s left."""
+    now, minute = datetime.now(UTC), timedelta(minutes=1)
+    assert 50 < (Known("j", "Running", "s", estimated_end=now + minute).eta_s or 0) <= 60
+    assert Known("j", "Running", "s", estimated_end=now - minute).eta_s is None
+    assert Known("j", "Success", "s", estimated_end=now + minute).eta_s is None

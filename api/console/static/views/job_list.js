@@ -234,21 +234,21 @@ function drawn({ index, job, now, isSelected, onToggle }) {
   </div>`;
 }
 
-/** How long a running job may still take: the service's estimate, else one by its progress so far. @param {Tree} job @param {number} now */
-function remaining(job, now) {
-  if (job.EstimatedEnd) return `≈ ${duration(Math.max(0, Number(job.EstimatedEnd) - now) / 1e6)}`;
+/** How long a running job may still take: the service's estimate unless it has passed, else one by its progress so far. @param {Tree} job @param {number} now */
+export function remaining(job, now) {
+  if (Number(job.EstimatedEnd) > now) return `≈ ${duration((Number(job.EstimatedEnd) - now) / 1e6)}`;
   const share = Number(job.Progress) / 100;
   const ran = Math.max(0, now - Number(job.Started)) / 1e6;
   return share > 0.05 ? `≈ ${duration((ran * (1 - share)) / share)}` : "…";
 }
 
-/** Where a waiting job is, and when it is expected to start, in lines. @param {Tree} job @param {number} now @returns {string[]} */
-function waits(job, now) {
+/** Where a waiting job is, and when it is expected to start, unless that has passed, in lines. @param {Tree} job @param {number} now @returns {string[]} */
+export function waits(job, now) {
   if (job.NotBefore && Number(job.NotBefore) > now) return [t("jobs.notBefore", { time: time(job.NotBefore) })];
   if (!job.Position) return [t("jobs.waits")];
   const place = t("jobs.position", { n: number(job.Position) });
-  if (!job.EstimatedStart) return [place];
-  return [place, t("jobs.starts", { time: duration(Math.max(0, Number(job.EstimatedStart) - now) / 1e6) })];
+  if (!(Number(job.EstimatedStart) > now)) return [place];
+  return [place, t("jobs.starts", { time: duration((Number(job.EstimatedStart) - now) / 1e6) })];
 }
 
 /** @param {Tree} job */
