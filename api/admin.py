@@ -40,7 +40,7 @@ def serving(settings: Settings, metrics: ApiMetrics, *, public: tuple[str, int])
 
     Args:
         settings: Address of that port, store and broker.
-        metrics: Of the API.
+        metrics: Metrics of the API.
         public: Address and port of the API.
     """
     if not settings.metrics.port:

@@ -85,7 +85,7 @@ async def chunks_of(request: Request, *, within_s: float) -> AsyncGenerator[byte
     """Yield the body of a request as it arrives.
 
     Args:
-        request: Whose body is left to be read.
+        request: Request whose body is left to be read.
         within_s: How long the body may be waited for in total, s; what is done with its parts meanwhile does
             not count.
 

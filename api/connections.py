@@ -47,7 +47,7 @@ def listener(settings: Settings, app: ASGIApp, state: ServerState, app_state: di
     Args:
         settings: Limits and deadlines.
         app: The application.
-        state: Of the server.
+        state: State of the server.
         app_state: Of the application; its ``connection_ended`` is called with the reason why the server ended
             a connection.
     """

@@ -40,7 +40,7 @@ async def answer(context: RequestContext, request: Request, specs: Sequence[JobS
     """Return what is known of jobs that would be submitted.
 
     Args:
-        context: Of the request.
+        context: Context of the request.
         request: The request, whose body is read.
         specs: The jobs, which are valid.
 

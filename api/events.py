@@ -71,7 +71,7 @@ class EventStream(Response):
         """Make the response.
 
         Args:
-            context: Of the request.
+            context: Context of the request.
             request: The request.
             parts: What is sent.
         """

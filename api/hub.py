@@ -152,7 +152,7 @@ class EventHub:
         """Start nothing yet; the thread starts with the first listener.
 
         Args:
-            events: Of the store.
+            events: Events of the store.
             limit: Listeners of the process.
             limit_per_credential: Listeners of one credential.
         """

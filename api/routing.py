@@ -51,9 +51,9 @@ class Router:
         thread.
 
         Args:
-            methods: That it answers; HEAD is not implied by GET.
+            methods: Methods that it answers; HEAD is not implied by GET.
             path: With parameters in braces.
-            name: Of the operation, in metrics, log and OpenAPI.
+            name: Name of the operation, in metrics, log and OpenAPI.
             include_in_schema: Whether it is described in the OpenAPI document.
         """
 

@@ -23,7 +23,7 @@ def submitted_by(context: RequestContext, spec: JobSpec, **changes: Any) -> JobS
     """Return the specification with its submitter, who must be allowed what it names.
 
     Args:
-        context: Of the request.
+        context: Context of the request.
         spec: What is asked for.
         changes: Values that it has instead.
     """

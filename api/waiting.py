@@ -47,7 +47,7 @@ async def answer(
     submission is answered in any case.
 
     Args:
-        context: Of the request.
+        context: Context of the request.
         request: The request, whose body is read.
         find: Returns the jobs as they are now.
         wait_s: Longest wait, s; 0 for none.

@@ -209,8 +209,8 @@ def _naming_lines(name: str, numbers: Sequence[int]) -> Iterator[None]:
     """Name the line of a list where the service names the row that was made of it.
 
     Args:
-        name: Of the list; empty if the rows are of none.
-        numbers: Of the lines, by the rows.
+        name: Name of the list; empty if the rows are of none.
+        numbers: Numbers of the lines, by the rows.
     """
     from stemline.client import ApiError
 

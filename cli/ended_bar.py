@@ -15,7 +15,7 @@ def ended_bar(name: str, total: int, *, what: str = "jobs") -> Iterator[Callable
     """Show it for as long as the block runs, which calls what it gets with the number that have ended.
 
     Args:
-        name: Of the whole.
+        name: Name of the whole.
         total: How many there are.
         what: They are, in the plural.
     """

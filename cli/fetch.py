@@ -82,7 +82,7 @@ def check_folder(folder: Path, *, keep: bool = True) -> None:
     """Make a folder, and check that files can be written to it.
 
     Args:
-        folder: Of stems.
+        folder: Folder of stems.
         keep: Whether it stays; otherwise what was made of it is removed again.
 
     Raises:

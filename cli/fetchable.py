@@ -29,7 +29,7 @@ class Fetchable:
     """Jobs that have stems, and what is said of the others.
 
     Attributes:
-        jobs: That have succeeded.
+        jobs: Jobs that have succeeded.
         without: How many jobs or rows have no stems here.
         statuses: Exit statuses of these.
         hints: What to do about them, each once.

@@ -119,7 +119,7 @@ def job_progress(name: str) -> Iterator[JobProgress]:
     """Show the progress of a job for as long as the block runs.
 
     Args:
-        name: Of the source.
+        name: Name of the source.
     """
     if not is_live():
         yield JobProgress(_Lines())

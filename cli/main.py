@@ -150,8 +150,8 @@ def _usage(error: click.UsageError, context: click.Context | None = None) -> cli
     """Return how a command ends whose words are wrong.
 
     Args:
-        error: Of the words.
-        context: Of the program, which knows the command that was called.
+        error: Error in the words.
+        context: Context of the program, which knows the command that was called.
     """
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error

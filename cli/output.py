@@ -121,7 +121,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, emp
     """Print a table: fitted on a terminal, otherwise one line for each row, with tabs between its texts.
 
     Args:
-        columns: Of the table.
+        columns: Columns of the table.
         rows: Their texts.
         empty: Said on a terminal if there are no rows.
     """
@@ -148,8 +148,8 @@ def print_objects(
     """Print objects of the API: as JSON, as it was answered, or as a table; see `print_table`.
 
     Args:
-        objects: Of the client.
-        columns: Of the table.
+        objects: Objects of the client.
+        columns: Columns of the table.
         row: Returns an object's texts.
         as_json: Whether JSON is printed.
         empty: Said on a terminal if there are no objects.

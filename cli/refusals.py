@@ -21,8 +21,8 @@ def check_options(client: Client, parameters: Mapping[str, Any]) -> None:
     """Have the service check what all jobs of the command ask for.
 
     Args:
-        client: Of the bucket.
-        parameters: Of :class:`stemline.client.Submission`.
+        client: Client of the bucket.
+        parameters: Parameters of :class:`stemline.client.Submission`.
 
     Raises:
         CommandFailed: It refuses them.

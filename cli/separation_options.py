@@ -43,7 +43,7 @@ def parameters_of(options: Mapping[str, Any], *, template: str | None = None) ->
 
     Args:
         options: As click gives them to the command that runs.
-        template: That the user names.
+        template: Template that the user names.
 
     Raises:
         click.UsageError: An option would have no effect beside the others.

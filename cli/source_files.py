@@ -78,7 +78,7 @@ def check_stems(files: Sequence[SourceFile], instruments: Sequence[str], extensi
     Args:
         files: All files to separate.
         instruments: Names of the stems that each has.
-        extension: Of their files.
+        extension: Extension of their files.
 
     Raises:
         click.UsageError: A stem has the place of a source, whatever it is spelled like, or of another stem.

@@ -72,8 +72,8 @@ def find_tracks(client: Client, words: Sequence[str], output: Path) -> tuple[str
     """Return a name of where the tracks come from, and the tracks.
 
     Args:
-        client: Of the bucket.
-        words: That mean many.
+        client: Client of the bucket.
+        words: Words that mean many.
         output: Folder of the stems, which is not searched.
 
     Raises:
@@ -123,9 +123,9 @@ def keys_of_list(client: Client, content: bytes, name: str) -> dict[int, str]:
     """Return the keys of a list by their lines, from 1; it is read as one of tracks is, but without files.
 
     Args:
-        client: Of the bucket.
-        content: Of the list.
-        name: Of the list, for messages.
+        client: Client of the bucket.
+        content: Content of the list.
+        name: Name of the list, for messages.
 
     Raises:
         CommandFailed: A line is not UTF-8, or names another bucket or no object.

@@ -143,7 +143,7 @@ class _Run:
 
     Attributes:
         job: As it was seen last; ``None`` until it was submitted.
-        files: Of the stems that were fetched.
+        files: Files of the stems that were fetched.
     """
 
     def __init__(self, client: Client, one: OneTrack, progress: JobProgress) -> None:

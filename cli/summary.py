@@ -50,7 +50,7 @@ def print_summary(manifest: Manifest, tracks: Sequence[Track], *, waits: bool, a
 
     Args:
         manifest: What became of the tracks.
-        tracks: Of the run.
+        tracks: Tracks of the run.
         waits: Whether jobs were followed to their end; otherwise their ids are the result.
         as_json: Whether it is one document.
     """

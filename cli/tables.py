@@ -38,10 +38,10 @@ def table(
     """Return a table for a terminal of a width.
 
     Args:
-        columns: Of the table.
+        columns: Columns of the table.
         rows: Their texts.
-        width: Of the terminal.
-        colours: Of whole texts.
+        width: Width of the terminal.
+        colours: Colours of whole texts.
     """
     from rich.console import Group
     from rich.padding import Padding

@@ -116,8 +116,8 @@ def stem_files(parameters: Mapping[str, Any], template: Template | None) -> Sequ
     """Return name and extension of each stem that a job makes.
 
     Args:
-        parameters: Of :class:`stemline.client.Submission`.
-        template: That replaces them.
+        parameters: Parameters of :class:`stemline.client.Submission`.
+        template: Template that replaces them.
     """
     from stemline.client import Submission
 

@@ -13,9 +13,9 @@ def whole_file(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
     """Open a file for writing that gets its name at the end; a pipe or a device is written to as it is.
 
     Args:
-        path: Of the file, of which an earlier one stays if the body fails.
-        mode: Of :meth:`pathlib.Path.open`.
-        options: Of the same.
+        path: Path of the file, of which an earlier one stays if the body fails.
+        mode: Mode of :meth:`pathlib.Path.open`.
+        options: Options of that method.
 
     Raises:
         OSError: It cannot be written.

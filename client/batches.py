@@ -91,8 +91,8 @@ def create_batch(
     Args:
         rows: Its jobs, each with the key of its source at least.
         common: What all jobs have in common; its source is not used.
-        bucket: Of the stems, unless the submission names one.
-        region: Of that bucket.
+        bucket: Bucket of the stems, unless the submission names one.
+        region: Region of that bucket.
         name: Up to 128 characters, for people.
         manifest: Key of an object whose lines are the rows, instead of ``rows``.
         key: The Idempotency-Key; a new one if empty.

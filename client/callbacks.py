@@ -68,7 +68,7 @@ def callbacks(
 
     Args:
         states: ``Pending``, ``Delivered`` and ``Dead``; all of them if empty.
-        host: Of the URL, or ``MqRegion/MqName``.
+        host: Host of the URL, or ``MqRegion/MqName``.
         since: Those of jobs that ended since then, dead ones that were given up since then.
         page_number: From 1.
     """

@@ -42,7 +42,7 @@ class Client(Files):
             idempotency_key: The same key and parameters within a day give the same job; a new one if empty,
                 so that no try of this call makes a second job.
             wait_s: Return when the job has ended, but not later than that; up to 25.
-            parameters: Of :class:`Submission`, such as ``stems``, ``codec`` and ``callback``.
+            parameters: Parameters of :class:`Submission`, such as ``stems``, ``codec`` and ``callback``.
         """
         submission = Submission(source, **parameters)
         return self.submit_as(submission, idempotency_key=idempotency_key, wait_s=wait_s)
@@ -53,7 +53,7 @@ class Client(Files):
         Args:
             source: Key of an object in the bucket; without a look at it, it need not be there.
             probe: Whether a worker looks at the source; otherwise only the parameters are checked.
-            parameters: Of :class:`Submission`.
+            parameters: Parameters of :class:`Submission`.
 
         Returns:
             ``Source`` and ``Estimate`` as on the wire (docs/beyond-vendor.md).
@@ -94,7 +94,7 @@ class Client(Files):
         """Wait until a job has ended.
 
         Args:
-            job_id: Of the job.
+            job_id: Id of the job.
             timeout_s: How long at most; without it, as long as the job takes.
             check: Whether a job that does not succeed is an error.
             on_change: Is called with the job each time it was looked at.
@@ -170,7 +170,7 @@ class Client(Files):
             name: Up to 128 characters, for people.
             manifest: Key of an object of the bucket whose lines are the rows, instead of ``rows``.
             idempotency_key: The same key and content give the same batch; a new one if empty.
-            parameters: Of :class:`Submission`, which all of the jobs have.
+            parameters: Parameters of :class:`Submission`, which all of the jobs have.
         """
         target, common = self.target, Submission("", **parameters)
         return self.send(
@@ -207,7 +207,7 @@ class Client(Files):
         """Wait until every row of a batch has ended; rows may have failed.
 
         Args:
-            batch_id: Of the batch.
+            batch_id: Id of the batch.
             timeout_s: How long at most; without it, as long as the batch takes.
             on_change: Is called with the batch each time it was looked at.
 

@@ -57,9 +57,9 @@ class ApiError(ClientError):
     """The service answered with an error.
 
     Attributes:
-        code: Of the wire, such as ``InvalidArgument``.
+        code: Code of the wire, such as ``InvalidArgument``.
         message: A sentence.
-        status: Of HTTP.
+        status: HTTP status.
         request_id: By which the operator finds the request in the logs.
         retry_after_s: How long the service asks to wait, if it says so.
         clock_ahead_s: By how much this machine's clock is ahead of the service's, if its answer says so;
@@ -143,8 +143,8 @@ def api_error(status: int, code: str, message: str, **fields: Any) -> ApiError:
     """Return the error of an answer, as the class of its status and code.
 
     Args:
-        status: Of HTTP.
-        code: Of the wire.
+        status: HTTP status.
+        code: Code of the wire.
         message: A sentence.
         fields: The other arguments of :class:`ApiError`.
     """

@@ -44,7 +44,7 @@ def listen(job_id: str, last: str) -> Call[None]:
     """Begin a stream of events.
 
     Args:
-        job_id: Of the job whose events these are; all of the bucket if empty.
+        job_id: Id of the job whose events these are; all of the bucket if empty.
         last: Id of the last event that is known; empty to begin now.
     """
     path = f"/jobs/{segment(job_id)}/events" if job_id else "/events"
@@ -63,7 +63,7 @@ class EventReader:
         """Begin after an event.
 
         Args:
-            job_id: Of the job whose events these are; empty for those of a bucket.
+            job_id: Id of the job whose events these are; empty for those of a bucket.
             last: Id of the last event that is known.
         """
         self.last = last

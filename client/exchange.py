@@ -98,8 +98,8 @@ class Exchange:
         """Return whether events follow; otherwise there are no more.
 
         Args:
-            call: That asked for them.
-            response: Of which the content is read already unless its status is 200.
+            call: Call that asked for them.
+            response: Response of which the content is read already unless its status is 200.
 
         Raises:
             ApiError: The answer is an error.

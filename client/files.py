@@ -51,7 +51,7 @@ class Files(Sender):
         """Send a file to the bucket and return its key.
 
         Args:
-            path: Of the file.
+            path: Path of the file.
             key: That it gets, where it replaces another object; by default a new one that ends with the name
                 of the file. Without access to the bucket the file is sent through URLs of the service, which
                 chooses the key.
@@ -79,9 +79,9 @@ class Files(Sender):
         """Fetch the stems of a job; files of the same names are replaced.
 
         Args:
-            job: That has succeeded.
+            job: Job that has succeeded.
             folder: Where the files are put.
-            pattern: Of their names: ``{stem}``, ``{name}``, ``{dir}``, ``{jobid}`` and ``{ext}``.
+            pattern: Pattern of their names: ``{stem}``, ``{name}``, ``{dir}``, ``{jobid}`` and ``{ext}``.
             values: Other values for these names.
             progress: Called with the bytes received.
 

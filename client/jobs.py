@@ -21,8 +21,8 @@ def submit(
 
     Args:
         submission: What is asked for.
-        bucket: Of the stems, unless the submission names one.
-        region: Of that bucket.
+        bucket: Bucket of the stems, unless the submission names one.
+        region: Region of that bucket.
         key: The Idempotency-Key; a new one if empty.
         wait_s: Hold the answer so long, or until the job has ended; a service that cannot answers at once.
     """
@@ -40,8 +40,8 @@ def dry_run(submission: Submission, bucket: str, region: str, *, probe: bool = T
 
     Args:
         submission: What is asked for.
-        bucket: Of the stems, unless the submission names one.
-        region: Of that bucket.
+        bucket: Bucket of the stems, unless the submission names one.
+        region: Region of that bucket.
         probe: Whether a worker looks at the source; otherwise only the request is checked.
     """
     return Call(
@@ -57,7 +57,7 @@ def get(ids: Sequence[str], *, wait_s: float = 0) -> Call[dict[str, Job]]:
     """Return up to ten jobs by their ids; those that the bucket does not have are left out.
 
     Args:
-        ids: Of the jobs.
+        ids: Ids of the jobs.
         wait_s: Hold the answer so long, or until the job has ended; a service that cannot answers at once.
     """
     return Call(
@@ -141,7 +141,7 @@ def where(
     """Return the filter of a request that changes many jobs.
 
     Args:
-        states: Of the jobs; all that can be changed if empty.
+        states: States of the jobs; all that can be changed if empty.
         queue: Its id.
         level: Their level.
         prefix: Beginning of the keys of their sources.
@@ -149,7 +149,7 @@ def where(
         since: When they were created at the earliest.
         until: When they were created at the latest.
         dry_run: Only count them.
-        cursor: Of the answer to the same request.
+        cursor: Cursor of the answer to the same request.
     """
     params = {
         "states": ",".join(states),

@@ -60,9 +60,9 @@ def file_names(
     """Return the files of a job's stems by their names.
 
     Args:
-        job: That has succeeded.
-        folder: That holds them.
-        pattern: Of their names.
+        job: Job that has succeeded.
+        folder: Folder that holds them.
+        pattern: Pattern of their names.
         values: Other values than those of the source's key, for ``name`` and ``dir``.
 
     Raises:

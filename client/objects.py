@@ -46,8 +46,8 @@ class Bucket:
 
         Args:
             access: How the store is reached.
-            name: Of the bucket.
-            region: Of the bucket.
+            name: Name of the bucket.
+            region: Region of the bucket.
             unanswered: Makes what decides how long a store that gives no answer is tried again.
         """
         self.name = name
@@ -73,9 +73,9 @@ class Bucket:
         """Fetch an object into a file, which appears when it is whole.
 
         Args:
-            key: Of the object.
-            path: Of the file.
-            md5: That the content must have, 32 hexadecimal digits.
+            key: Key of the object.
+            path: Path of the file.
+            md5: MD5 that the content must have, 32 hexadecimal digits.
             progress: Called with the bytes received.
 
         Raises:

@@ -91,7 +91,7 @@ class Sender:
         A stream that breaks is taken up after the last event that was yielded.
 
         Args:
-            job_id: Of a job, whose present state is the first event; all of the bucket if empty.
+            job_id: Id of a job, whose present state is the first event; all of the bucket if empty.
             last: Id of the last event that is known, from which on events are yielded.
 
         Raises:

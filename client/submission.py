@@ -68,8 +68,8 @@ class Submission:
         """Return the ``Request`` of the wire; the same parameters always give the same one.
 
         Args:
-            bucket: That stems are written to unless the submission names another one.
-            region: Of that bucket.
+            bucket: Bucket that stems are written to unless the submission names another one.
+            region: Region of that bucket.
 
         Raises:
             ValueError: A number of stems, a mode or the name of a stem is unknown, or a parameter would

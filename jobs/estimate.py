@@ -27,7 +27,7 @@ def started_at(pace: Pace, ahead: int) -> int | None:
     the next job. Without a running job the first one starts at once.
 
     Args:
-        pace: Of its queue.
+        pace: Pace of its queue.
         ahead: Jobs of the queue that start before it.
 
     Returns:
@@ -45,7 +45,7 @@ def ended_at(pace: Pace, start: int | None, by_worker: int | None = None) -> int
     """Return when a job will end, µs since the epoch.
 
     Args:
-        pace: Of its queue.
+        pace: Pace of its queue.
         start: When it started, or will.
         by_worker: What its worker expects from the work that is done.
     """
@@ -63,7 +63,7 @@ def with_estimates(
 
     Args:
         job: As clients see it.
-        pace: Of its queue.
+        pace: Pace of its queue.
         ahead: Jobs of the queue that start before it; ``None`` if it is not claimable now.
         by_worker: When its worker expects the end, µs since the epoch.
         served: Whether a worker that lives can do it; else nobody knows when it starts.

@@ -126,7 +126,7 @@ def first_queue(tenant: Tenant, limits: QueueLimits, now: int) -> Queue:
 
     Args:
         tenant: Its owner.
-        limits: Of the queue.
+        limits: Limits of the queue.
         now: The time it is created, µs since the epoch.
     """
     return Queue(

@@ -31,7 +31,7 @@ class PromotableReplicas:
 
         Args:
             settings: Authorities and certificate for TLS.
-            url: Of the Sentinels.
+            url: URL of the Sentinels.
             least: The count is never below.
         """
         self._settings = settings

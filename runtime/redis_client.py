@@ -30,8 +30,8 @@ def open_client(settings: StoreSettings, url: str, **options: Any) -> redis.Redi
 
     Args:
         settings: Authorities and certificate for TLS.
-        url: Of the server, or of Sentinels.
-        options: Of each connection to the server, as :class:`redis.Redis` takes them.
+        url: URL of the server, or of Sentinels.
+        options: Options of each connection to the server, as :class:`redis.Redis` takes them.
     """
     tls = tls_options(settings, url)
     if not is_sentinel(url):

@@ -84,7 +84,7 @@ def connect(settings: StoreSettings, url: str, *, timeout_s: float) -> redis.Red
 
     Args:
         settings: Authorities and certificate for TLS.
-        url: Of the server, or of Sentinels.
+        url: URL of the server, or of Sentinels.
         timeout_s: For connecting, and for each reply, s.
     """
     return open_client(

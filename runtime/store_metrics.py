@@ -38,7 +38,7 @@ class StoreCollector(Collector):
         """Report the numbers of a store.
 
         Args:
-            statistics: Of the store.
+            statistics: Statistics of the store.
             max_queues: How many queues have labels of their own.
             timeout_s: How long a scrape waits for the store, s.
         """

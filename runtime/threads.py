@@ -15,7 +15,7 @@ def in_thread(call: Callable[[], T], *, name: str) -> Future[T]:
 
     Args:
         call: Must end by itself, even when nobody waits for its result.
-        name: Of the thread.
+        name: Name of the thread.
 
     Returns:
         What the call returns or raises; ``result(timeout)`` raises TimeoutError if that takes longer.

@@ -142,7 +142,7 @@ class StemUploads:
             bucket: Its bucket.
             key: Its key.
             source: Its metadata; another object under the key is not copied.
-            md5: Of its bytes.
+            md5: MD5 of its bytes.
 
         Returns:
             The upload; ``None`` if the store cannot copy the object, or does not hold it any more.

@@ -52,7 +52,7 @@ class ApiServer:
     """An API server that runs until it is closed.
 
     Attributes:
-        settings: Of the server.
+        settings: Settings of the server.
         store: Where it keeps jobs.
         port: On loopback.
     """

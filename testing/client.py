@@ -54,7 +54,7 @@ def exchange(port: int, data: bytes, *, timeout_s: float = 120.0, head: bool = F
     """Send raw bytes on a new connection and return the answer.
 
     Args:
-        port: Of a server on loopback.
+        port: Port of a server on loopback.
         data: The whole request.
         timeout_s: For each read and write, s.
         head: Whether the answer has no body, as that to a HEAD request.
@@ -130,7 +130,7 @@ class Client:
         """Return the bytes of a request.
 
         Args:
-            method: Of the request.
+            method: Method of the request.
             target: Path and query.
             body: Empty for none.
             headers: Besides Host, Content-Length and Authorization.

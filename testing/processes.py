@@ -20,7 +20,7 @@ def environment(redis_url: str, s3: Any, **changes: Any) -> dict[str, str]:
     """Return the STEMLINE_ variables of a process that uses the test's servers.
 
     Args:
-        redis_url: Of the job store and broker.
+        redis_url: URL of the job store and broker.
         s3: Has ``endpoint_url``, ``access_key`` and ``secret_key``.
         changes: Settings by the name of their variable.
     """
@@ -139,7 +139,7 @@ def running_stack(home: Path, log: Path, **variables: str) -> Iterator[tuple[Pro
     Args:
         home: Folder of its data.
         log: File that its output is appended to.
-        variables: Of its environment, besides those of this process.
+        variables: Variables of its environment, besides those of this process.
     """
     file = home / "stack.json"
     with program(log, {"STEMLINE_HOME": str(home), **variables}, "-m", "stemline", "up") as started:

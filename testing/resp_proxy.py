@@ -20,7 +20,7 @@ class RespProxy:
         """Listen on a free port; commands are forwarded until :meth:`refuse` or :attr:`reply` says otherwise.
 
         Args:
-            server_port: Of the server, on loopback.
+            server_port: Port of the server, on loopback.
             tls: If clients are to connect with TLS.
         """
         self.reply = ""

@@ -47,7 +47,7 @@ def once(fault: Fault, *, method: str, having: str = "", times: int = 1) -> Plan
 
     Args:
         fault: What goes wrong.
-        method: Of the requests.
+        method: Method of the requests.
         having: Text that their path and query contain.
         times: How many of them.
     """
@@ -164,7 +164,7 @@ class FaultyProxy:
         """Listen on a free port.
 
         Args:
-            endpoint_url: Of the store.
+            endpoint_url: URL of the store.
             tls: If clients are to connect with https.
         """
         self._scheme = "https" if tls else "http"

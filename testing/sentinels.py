@@ -33,7 +33,7 @@ class SentinelServer(Server):
 
         Args:
             folder: For its configuration, which it changes itself, and its log.
-            primary_port: Of the primary at first.
+            primary_port: Port of the primary at first.
         """
         super().__init__(folder)
         self.port = free_port()

@@ -118,8 +118,8 @@ def sing(signal: Signal, rate: int, pitch_hz: float, length_s: float) -> Signal:
     Args:
         signal: The syllable, (samples,).
         rate: Its sampling rate, Hz.
-        pitch_hz: Of the result.
-        length_s: Of the result, s.
+        pitch_hz: Pitch of the result.
+        length_s: Length of the result, s.
 
     Returns:
         The note, (samples,), at the same rate.

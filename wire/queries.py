@@ -202,7 +202,7 @@ def read_strictly(table: Table, params: Sequence[tuple[str, str]]) -> dict[str, 
     """Return the values of parameters; to ignore one would change more than is meant.
 
     Args:
-        table: Of the parameters.
+        table: Table of the parameters.
         params: Names and values as they were given.
 
     Raises:

@@ -43,7 +43,7 @@ def separate_queue(level: int, wants: str = "") -> str:
     """Return the name of the broker queue of a JobLevel.
 
     Args:
-        level: Of the jobs.
+        level: Level of the jobs.
         wants: What they want of a worker, of those that do not stand in the common line; else empty.
     """
     return f"separate.{level}.{wants}" if wants else f"separate.{level}"

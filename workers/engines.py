@@ -42,8 +42,8 @@ class Engines:
     background if the settings allow it; other jobs go on meanwhile.
 
     Args:
-        settings: Of the worker.
-        metrics: That count the loads.
+        settings: Settings of the worker.
+        metrics: Metrics that count the loads.
         device_in_use: Called with the device on which the engines run.
         damaged: Called when weights are not what they should be.
     """

@@ -32,7 +32,7 @@ class Eta:
         """Return when the attempt will end, by the clock; ``None`` while that is not known.
 
         Args:
-            share: Of the separation that is done, 0 to 1.
+            share: Share of the separation that is done, 0 to 1.
         """
         now = self._clock()
         if share <= 0:

@@ -18,7 +18,7 @@ class MemoryReservations:
     """The reservation of one attempt, and those of the others.
 
     Args:
-        folder: That all attempts of the machine share.
+        folder: Folder that all attempts of the machine share.
     """
 
     def __init__(self, folder: Path) -> None:

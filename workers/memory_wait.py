@@ -35,10 +35,10 @@ class MemoryWait:
     reserved for it until its first segment is done, since a network takes most of its memory there.
 
     Args:
-        lease: Of the attempt: shows that it waits, and knows when it must stop.
+        lease: Lease of the attempt: shows that it waits, and knows when it must stop.
         options: How much is kept free, and how long an attempt waits for it.
-        folder: That all attempts of the machine share.
-        metrics: That count those who wait.
+        folder: Folder that all attempts of the machine share.
+        metrics: Metrics that count those who wait.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class ModelChoice:
     """The model that answers a job.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         version: What tells it from another of the same name; empty for a model that is built in.
         stems: The model's stem for each track of the mode.
     """

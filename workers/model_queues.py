@@ -17,7 +17,7 @@ class ModelQueues:
 
     Args:
         consumer: Celery's, of this worker.
-        levels: That the worker takes.
+        levels: Levels that the worker takes.
     """
 
     def __init__(self, consumer: Any, levels: Sequence[int]) -> None:

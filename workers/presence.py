@@ -36,7 +36,7 @@ class Presence:
         """Report a worker to a store.
 
         Args:
-            store: That remembers it.
+            store: Store that remembers it.
             worker: What it is.
             interval_s: Between two reports, s.
             device_in_use: Where its networks run.

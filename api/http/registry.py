@@ -52,7 +52,7 @@ class ConnectionRegistry:
         """Register a new connection, which waits; return False if there is no room for it.
 
         Args:
-            connection: That a client has opened.
+            connection: Connection that a client has opened.
             client: As :func:`~stemline.api.http.clients.client_of` names it.
         """
         if self._counts[client] >= self._limit_per_client and not self._evict(client):

@@ -16,7 +16,7 @@ def scope_of(head: RequestHead, channel: Channel, listener: Listener) -> Scope:
         head: Its request line and headers; the host of an absolute-form target becomes the state's
             ``authority``.
         channel: Where it came from.
-        listener: Whose application gets it.
+        listener: Listener whose application gets it.
     """
     state = dict(listener.app_state)
     if head.authority is not None:

@@ -79,7 +79,7 @@ def run_checks(
 
     Args:
         checks: By their names.
-        context: Of all of them.
+        context: Context of all of them.
         limit_of: Returns how long the check of a name may take, s.
 
     Returns:

@@ -51,9 +51,9 @@ class Manifest:
         """Open the file, or begin it.
 
         Args:
-            path: Of the file.
+            path: Path of the file.
             source: Where the tracks come from.
-            parameters: Of their jobs.
+            parameters: Parameters of their jobs.
 
         Raises:
             ManifestError: It is for another source, or other parameters made its jobs; in use, or
@@ -109,7 +109,7 @@ class Manifest:
 
         Args:
             entry: The track, with its turn and the place of its stems; those of an earlier turn stay its own.
-            key: Of its source.
+            key: Key of its source.
         """
         begun = replace(entry, state="sending", at=time.time(), key=key, job="", code="", message="")
         return self.put(begun)
@@ -196,9 +196,9 @@ def look(path: Path, source: str, parameters: Mapping[str, Any]) -> dict[str, En
     """Return what became of each track, without changing the file; nothing if there is none.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         source: Where the tracks of a run would come from.
-        parameters: Of their jobs.
+        parameters: Parameters of their jobs.
 
     Raises:
         ManifestError: That run would be refused, as :class:`Manifest` says.

@@ -41,7 +41,7 @@ def placed(tracks: Iterable[Track], entries: Mapping[str, Entry], pattern: str) 
     Args:
         tracks: As they were found.
         entries: What became of tracks before, by their names.
-        pattern: Of the names of stems.
+        pattern: Pattern of the names of stems.
 
     Raises:
         ValueError: The pattern itself gives two tracks the same file.
@@ -78,8 +78,8 @@ def taken(
     Args:
         tracks: With their places.
         entries: What became of tracks before, by their names.
-        folder: Of the stems.
-        pattern: Of their names.
+        folder: Folder of the stems.
+        pattern: Pattern of their names.
         kinds: Name and extension of each stem of a track.
 
     Raises:

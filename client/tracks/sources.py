@@ -62,7 +62,7 @@ def in_folder(folder: Path, *, without: Path) -> Iterator[Track]:
     """Yield the media files below a folder, in the order of their paths.
 
     Args:
-        folder: Of the files; hidden ones are left out, and links to folders are not followed.
+        folder: Folder of the files; hidden ones are left out, and links to folders are not followed.
         without: The folder of the output, which may be below.
 
     Raises:
@@ -120,9 +120,9 @@ def in_list(
     those that begin with ``#`` and name no file.
 
     Args:
-        lines: Of the list.
+        lines: Lines of the list.
         base: Folder that relative paths begin at.
-        bucket: That the jobs read from.
+        bucket: Bucket that the jobs read from.
         is_object: Whether the bucket has an object of exactly this name.
 
     Raises:

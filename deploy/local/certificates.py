@@ -34,8 +34,8 @@ def issue(folder: Path, region: str) -> Certificates:
     The authority is created once and kept, so that clients need to trust it only once.
 
     Args:
-        folder: Of the files.
-        region: Whose names `*.ci.<region>.myqcloud.com` the certificate is for.
+        folder: Folder of the files.
+        region: Region whose names `*.ci.<region>.myqcloud.com` the certificate is for.
     """
     import trustme  # noqa: PLC0415 - slow to import, and of the extra `local`
 

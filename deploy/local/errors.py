@@ -19,7 +19,7 @@ class ProcessEnded(StackError):
     """A process of the stack ended without having been stopped.
 
     Attributes:
-        name: Of the process.
+        name: Name of the process.
     """
 
     def __init__(self, name: str, exit_code: int, log: Path) -> None:

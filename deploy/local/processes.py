@@ -52,7 +52,7 @@ class Processes:
     """The running processes of one stack.
 
     Args:
-        environment: Of every process.
+        environment: Environment of every process.
         log: From the name of a program to the file that its output is appended to.
         pass_fds: File descriptors that every process inherits.
     """

@@ -42,7 +42,7 @@ class Stack:
         tls: Serve the API over https, with a certificate of the stack's own authority.
 
     Attributes:
-        addresses: Of the running stack.
+        addresses: Addresses of the running stack.
     """
 
     addresses: Addresses

@@ -100,7 +100,7 @@ def run_confirmed(
     """Run commands, wait until their changes are as durable as asked for, and return their answers.
 
     Args:
-        client: Of the server.
+        client: Client of the server.
         confirmation: `disk` or `replica`.
         marker: A key that is written as well. The server confirms what this connection wrote last, and a
             command that is repeated, because its first answer was lost, may have nothing left to write.

@@ -50,7 +50,7 @@ class Migrations:
         """Use a store.
 
         Args:
-            connection: Of the store.
+            connection: Connection of the store.
             known: All migrations in order; those of this release if not given.
         """
         self._connection = connection

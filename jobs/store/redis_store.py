@@ -88,7 +88,7 @@ class RedisStore(Store):
         """Return a store on the server at a URL; connects at the first call.
 
         Args:
-            url: Of the server.
+            url: URL of the server.
             options: Limits and times.
             notify: Sends wake-ups; must not raise.
         """

@@ -117,7 +117,7 @@ class Scripts:
         """Use a client that decodes answers to ``str``.
 
         Args:
-            client: Of the server.
+            client: Client of the server.
             confirmation: Of the changes of :data:`CONFIRMED_SCRIPTS`, before their script returns.
             marker: A key that is written with them; see :func:`run_confirmed`.
         """

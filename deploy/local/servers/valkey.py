@@ -54,7 +54,7 @@ class ValkeyServer(Server):
         Args:
             folder: For its data, configuration and log.
             port: On loopback; a free one if not given.
-            password: That clients must send; none if not given.
+            password: Password that clients must send; none if not given.
             appendfsync: When the append-only file is synced; docs/reliability.md says what a crash may lose.
             options: Further lines of its configuration.
         """

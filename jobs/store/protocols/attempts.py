@@ -23,7 +23,7 @@ class AttemptRepository(Protocol):
 
         Args:
             worker: Who claims.
-            levels: That it takes.
+            levels: Levels that it takes.
             serves: Models and modes that it can do; see ``JobSpec.wants``.
         """
         ...
@@ -73,7 +73,7 @@ class AttemptRepository(Protocol):
         Args:
             job_id: The claimed job.
             token: Its fencing token.
-            digest: Of its source and of all that decides its stems.
+            digest: Digest of its source and of all that decides its stems.
             without: Id of a job whose stems cannot be used.
 
         Raises:
@@ -92,7 +92,7 @@ class AttemptRepository(Protocol):
         Args:
             job: The claimed job.
             result: Its stems.
-            waveforms: Of source and stems.
+            waveforms: Waveforms of source and stems.
             digest: Under which equal jobs find it; empty if they may not use its stems.
 
         Raises:
@@ -108,7 +108,7 @@ class AttemptRepository(Protocol):
 
         Args:
             job: The claimed job.
-            code: Of the failure, on the wire.
+            code: Code of the failure, on the wire.
             message: For people.
             leftovers: Uploads that could not be removed from their bucket; a later sweep removes them.
 

@@ -72,7 +72,7 @@ class BatchRepository(Protocol):
         Args:
             batch_id: The batch.
             upload: The upload.
-            body_sha256: Of what was sent, hexadecimal.
+            body_sha256: SHA-256 of what was sent, hexadecimal.
             credential: SecretId of the submitter.
             budget: What it may take on one day.
 

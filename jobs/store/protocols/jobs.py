@@ -186,7 +186,7 @@ class JobRepository(Protocol):
         """Return wake-ups for waiting jobs of a level that a free worker could start now.
 
         Args:
-            level: Of the jobs.
+            level: Level of the jobs.
             limit: How many at most.
             wants: What the jobs want, of those apart from the common line; by default those in it.
         """
@@ -200,6 +200,6 @@ class JobRepository(Protocol):
         """Delete ended jobs past their retention, and dead letters past theirs, and return how many.
 
         Args:
-            limit: Of jobs, and of dead letters; with fewer than this in the answer, none is left.
+            limit: Limit of jobs, and of dead letters; with fewer than this in the answer, none is left.
         """
         ...

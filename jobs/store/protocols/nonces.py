@@ -18,7 +18,7 @@ class NonceRepository(Protocol):
         Args:
             credential: SecretId of the signer, whose nonces are its own.
             nonce: The nonce.
-            request_id: Of the request; a repeated call for the same request gives the same answer.
+            request_id: Id of the request; a repeated call for the same request gives the same answer.
             ttl_s: How long the nonce is remembered: at least until its signature has expired, s.
 
         Raises:

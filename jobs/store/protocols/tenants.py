@@ -53,7 +53,7 @@ class QueueRepository(Protocol):
             weight: Turns that it gets in proportion to other queues; likewise.
             reserved: Slots for level 1 and for level 2 alone.
             override: Limits for a time, in place of an earlier override; one whose end is 0 ends that.
-            revision: Of the queue when it was read.
+            revision: Revision of the queue when it was read.
 
         Raises:
             NoSuchQueue: The tenant has no such queue.
