@@ -11,6 +11,11 @@ bench-memory: $(VENV)/.dev ## Peak memory for an hour beside a minute, through a
 bench-codecs: $(VENV)/.dev ## CPU seconds of reading and writing a song in each codec
 	$(BIN)/python -m benchmarks.codecs
 
+.PHONY: bench-native
+bench-native: $(VENV)/.dev ## Milliseconds and errors of Spleeter's networks in compiled code and in ONNX Runtime
+	$(BIN)/stemline models pull 2stems
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.native
+
 .PHONY: bench-decoding
 bench-decoding: $(VENV)/.dev ## Processor seconds of decoding in a child process and in the worker
 	stemline models pull 2stems
