@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,17 +46,29 @@ def folder(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     library._find.cache_clear()
 
 
-@pytest.mark.parametrize(("best", "name"), [(0, "base"), (1, "avx2"), (2, "avx512")])
+@pytest.mark.parametrize(
+    ("machine", "best", "name"), [("aarch64", 0, "base"), ("x86_64", 1, "avx2"), ("x86_64", 2, "avx512")]
+)
 def test_the_best_that_the_processor_runs_is_loaded(
-    best: int, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    machine: str, best: int, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a choice the library is that of the best instruction set."""
+    monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setenv("TEST_BEST", str(best))
     loaded = library.load(folder=folder)
     assert loaded is not None
     assert loaded._name == str(folder / f"unet.{name}.so")
     assert name == library.find(folder=folder).instructions
     assert loaded is library.load("auto", folder)
+
+
+def test_x86_without_avx2_is_left_to_onnx_runtime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The base library is slower there; it can be had by its name."""
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setenv("TEST_BEST", "0")
+    assert library.load(folder=folder) is None
+    assert "no AVX2" in library.find(folder=folder).reason
+    assert library.load("base", folder) is not None
 
 
 def test_a_library_that_was_left_out_is_not_needed(folder: Path) -> None:
