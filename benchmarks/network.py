@@ -3,9 +3,9 @@
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.network
 
 Prints one JSON object: the peak of a square single-precision product in GFLOP/s, and of models with 2 and 4
-stems (seeded weights) milliseconds and GFLOP/s per segment of 11.9 s, as Stemline runs them on CPUs. GFLOP
-are those of the layers as they are defined, of which the compiled networks need fewer. CPU time is counted, so
-that other programs disturb little.
+stems (seeded weights) milliseconds and GFLOP/s per segment of 11.9 s, as Stemline runs them on CPUs. The GFLOP
+are those of the layers as they are defined; the compiled networks need fewer. CPU time is counted, so that
+other programs disturb little.
 """
 
 from __future__ import annotations
