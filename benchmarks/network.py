@@ -3,8 +3,8 @@
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.network
 
 Prints one JSON object: the peak of a square single-precision product in GFLOP/s, and of models with 2 and 4
-stems (seeded weights) milliseconds and GFLOP/s per segment of 11.9 s, as Stemline runs them on CPUs. The GFLOP
-are those of the layers as they are defined; the compiled networks need fewer. CPU time is counted, so that
+stems (seeded weights) milliseconds and GFLOP/s per segment of 11.9 s, as Stemline runs them on CPUs. They
+are those of the layers as defined; the compiled networks need fewer. CPU time is counted, so that
 other programs disturb little.
 """
 
