@@ -24,6 +24,7 @@ from stemline.cli.output import (
     local_time,
     print_objects,
     print_result,
+    say,
 )
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.sources import keys_of_list, object_named
@@ -156,11 +157,11 @@ def create(
                 **parameters,
             )
         if watch and not as_json:
-            click.echo(f"batch {batch.id}", err=True)  # it goes on, also after Ctrl-C
+            say(f"batch {batch.id}", err=True)  # it goes on, also after Ctrl-C
         if watch or as_json:
             _follow(client, batch, watch=watch, as_json=as_json)
         else:
-            click.echo(batch.id)
+            say(batch.id)
 
 
 @batches.command()

@@ -10,7 +10,7 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.exits import CommandFailed
 from stemline.cli.jobs import queue_option, selection, since_option, until_option
-from stemline.cli.output import as_json, counted, hint, print_json, printable
+from stemline.cli.output import as_json, counted, hint, print_json, printable, say
 from stemline.cli.statuses import FAILED, NOT_FOUND
 from stemline.cli.words import WORD
 
@@ -103,7 +103,7 @@ def _change(
             print_json({what: done, "failed": reasons, "dry_run": dry_run})
         else:
             for job_id, made in done.items():
-                click.echo(f"{job_id}\t{'would be ' if dry_run else ''}{made or what}")
+                click.echo(f"{job_id}\t{'would be ' if dry_run else ''}{printable(made or what)}")
         _complain(client, failed)
         return
     chosen = selection(client, **chosen)
@@ -182,7 +182,7 @@ def _unknown(client: Client) -> tuple[str, int]:
 def _complain(client: Client, failed: Mapping[str, tuple[str, int]]) -> None:
     """End the command with an error if something could not be done to some jobs."""
     for each, (why, _) in failed.items():
-        click.echo(f"{printable(each)}: {why}", err=True)
+        say(f"{each}: {why}", err=True)
     if failed:
         statuses = {status for _, status in failed.values()}
         if NOT_FOUND in statuses:

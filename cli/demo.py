@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stemline.cli.output import screen
+from stemline.cli.output import printable, screen
 from stemline.cli.up import stop_on_signals
 from stemline.cli.words import INPUT_PATH
 from stemline.jobs.reasons import reason_of
@@ -196,7 +196,7 @@ def watch(stack: Stack, console: Console, client: Client, job_id: str) -> None:
             job = client.get(job_id)
             bar.update(task, description=job.state, completed=100 if job.succeeded else job.progress)
             if job.message and job.message != said and not job.has_ended:
-                console.print(f"{job.state}: {job.message}", markup=False)
+                console.print(printable(f"{job.state}: {job.message}"), markup=False)
                 said = job.message
             if job.succeeded:
                 return

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from stemline.cli.advice import advice
-from stemline.cli.output import local_time, span
+from stemline.cli.output import local_time, printable, span
 from stemline.cli.program import spelled
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def describe_job(job: Job, execution: Execution, callbacks: Sequence[Callback]) 
     for callback in callbacks:
         lines.append(f"  {'callback':<11}{callback.state} to {callback.to}")
         lines += [f"  {'':<11}{each}" for each in tries(callback)]
-    return [*lines, ""]
+    return [*map(printable, lines), ""]
 
 
 def describe_callback(callback: Callback) -> list[str]:
@@ -37,7 +37,8 @@ def describe_callback(callback: Callback) -> list[str]:
         *due,
         *(("try", each) for each in tries(callback)),
     ]
-    return [f"{callback.id}  {callback.state}", *(f"  {name:<11}{text}" for name, text in facts), ""]
+    lines = [f"{callback.id}  {callback.state}", *(f"  {name:<11}{text}" for name, text in facts)]
+    return [*map(printable, lines), ""]
 
 
 def tries(callback: Callback) -> list[str]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from stemline.cli.output import is_live, screen
+from stemline.cli.output import is_live, printable, screen
 
 
 @contextmanager
@@ -37,5 +37,5 @@ def ended_bar(name: str, total: int, *, what: str = "jobs") -> Iterator[Callable
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=screen(stderr=True), transient=True) as bar:
-        task = bar.add_task(escape(name), total=total)
+        task = bar.add_task(escape(printable(name)), total=total)
         yield lambda ended: bar.update(task, completed=ended)

@@ -61,5 +61,6 @@ def _texts(event: Event) -> list[str]:
         f"place {event.position}" if event.position else "",
         event.code if event.code != "Success" else "",  # which every state has where nothing went wrong
     ]
-    state = click.style(event.state or "-", fg=COLOURS.get(event.state))
-    return [local_time(event.at), event.kind, event.subject, state, " ".join(filter(None, details))]
+    kind, subject, detail = map(printable, (event.kind, event.subject, " ".join(filter(None, details))))
+    state = click.style(printable(event.state or "-"), fg=COLOURS.get(event.state))
+    return [local_time(event.at), kind, subject, state, detail]

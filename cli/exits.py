@@ -42,7 +42,7 @@ class CommandFailed(click.ClickException):
         """Print the line, and the hint below it."""
         click.echo(f"Error: {spelled(printable(' '.join(self.message.split())))}", err=True, file=file)
         if self.hint:
-            click.echo(f"Hint: {spelled(self.hint)}", err=True, file=file)
+            click.echo(f"Hint: {printable(spelled(self.hint))}", err=True, file=file)
 
 
 class EndedAtOnce(SystemExit):

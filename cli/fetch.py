@@ -15,7 +15,7 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.exits import CommandFailed
 from stemline.cli.fetchable import named, of_batch
-from stemline.cli.output import as_json, print_json, printable
+from stemline.cli.output import as_json, print_json, print_paths, printable
 from stemline.cli.patterns import names_option
 from stemline.cli.words import FOLDER, WORD
 
@@ -156,7 +156,7 @@ def _fetch(
         shown: dict[str, Any] = {stem: str(path) for stem, path in files.items()}
         print_json({"JobId": job.id, "Files": shown})
     else:
-        click.echo("\n".join(map(str, files.values())))
+        print_paths(files.values())
     return ""
 
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import click
-
-from stemline.cli.output import is_live, screen, span
+from stemline.cli.output import is_live, printable, say, screen, span
 
 if TYPE_CHECKING:
     from stemline.client import Job
@@ -91,10 +89,10 @@ class _Bar:
     def show(self, percent: float, doing: str, *, eta_s: float | None = None) -> None:
         known = f", about {span(eta_s)} left" if eta_s else ""
         self._progress.update(self._task, completed=percent)
-        self._progress.say(f"{doing}{known}")
+        self._progress.say(printable(f"{doing}{known}"))
 
     def say(self, line: str) -> None:
-        self._progress.console.print(line, highlight=False, soft_wrap=True)
+        self._progress.console.print(printable(line), highlight=False, soft_wrap=True)
 
 
 class _Lines:
@@ -108,10 +106,10 @@ class _Lines:
         stage = doing.partition(" ")[0]
         if stage != self._last:
             self._last = stage
-            click.echo(doing, err=True)
+            say(doing, err=True)
 
     def say(self, line: str) -> None:
-        click.echo(line, err=True)
+        say(line, err=True)
 
 
 @contextmanager

@@ -78,6 +78,17 @@ def printable(text: str) -> str:
     return "".join(each if is_writable(each) else "?" for each in name)
 
 
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line that may hold what a service, a store or a receiver has said."""
+    click.echo(printable(line), err=err)
+
+
+def print_paths(paths: Iterable[object]) -> None:
+    """Print paths: for other programs as they are, and so that a terminal takes them."""
+    shown = printable if sys.stdout.isatty() else str
+    click.echo("\n".join(shown(str(path)) for path in paths))
+
+
 def _in_line(text: str) -> str:
     """Return a text for other programs: on one line, without control characters, file names as they are."""
     return "".join(each if is_writable(each) or "\udc80" <= each <= "\udcff" else "?" for each in _line(text))
@@ -95,7 +106,7 @@ def counted(count: int, what: str) -> str:
 
 def hint(text: str) -> None:
     """Print what the user may do now, on stderr."""
-    click.echo(f"Hint: {spelled(text)}", err=True)
+    say(f"Hint: {spelled(text)}", err=True)
 
 
 def take_every_name() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemline.cli.output import print_json, printable, screen
+from stemline.cli.output import print_json, print_paths, printable, screen
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +32,7 @@ def print_report(file: Path, report: Report, codec: str, bitrate: int | None, *,
         print_json(_fields(file, report))
     else:
         for stem in report.stems.values():
-            click.echo(printable(str(stem.path)) if sys.stdout.isatty() else str(stem.path))
+            print_paths([stem.path])
     used = {stem.bitrate_bps for stem in report.stems.values()}
     if bitrate is not None and used != {bitrate * 1000}:
         click.echo(_unused_bitrate(codec, bitrate, max(used)), err=True)

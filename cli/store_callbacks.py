@@ -11,7 +11,7 @@ import click
 
 from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, print_json, print_table, screen
+from stemline.cli.output import as_json, print_json, print_table, printable, screen
 from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.tables import Column
 from stemline.cli.times import TIME
@@ -183,7 +183,7 @@ def describe(delivery: Delivery) -> None:
     ]
     screen().print(f"{delivery.id}  {delivery.status}", markup=False)
     for name, text in facts:
-        screen().print(f"  {name:<11}{text}", markup=False)
+        screen().print(f"  {name:<11}{printable(text)}", markup=False)
 
 
 def _row(delivery: Delivery) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import click
 from stemline.cli.advice import advice
 from stemline.cli.exits import CommandFailed, ending_like_ctrl_c, failure
 from stemline.cli.job_progress import JobProgress, job_progress
-from stemline.cli.output import hint, print_json, printable
+from stemline.cli.output import hint, print_json, print_paths, printable, say
 from stemline.cli.sources import key_of
 from stemline.cli.statuses import INTERRUPTED
 from stemline.cli.wait_notice import WaitNotice
@@ -73,7 +73,10 @@ def submit_one(client: Client, one: OneTrack, *, as_json: bool) -> None:
     if as_json:
         _print_json(run.job, run.files)
     else:
-        click.echo("\n".join(map(str, run.files.values())) if one.waits else run.job.id)
+        if one.waits:
+            print_paths(run.files.values())
+        else:
+            say(run.job.id)
     if not one.waits and not as_json:
         hint(f"{fetches(run.job.id, one.folder, wait=True)} fetches its stems")
 
@@ -252,11 +255,11 @@ def _end_after_interrupt(client: Client, job: Job | None, folder: Path, *, cance
     if job is None:
         click.echo("\nStopped; nothing was submitted.", err=True)
     elif job.has_ended:
-        click.echo(f"\nStopped; job {job.id} has ended as {job.state}.", err=True)
+        click.echo(f"\nStopped; job {printable(f'{job.id} has ended as {job.state}')}.", err=True)
         if job.succeeded:
             hint(f"{fetches(job.id, folder)} fetches its stems")
     elif not cancels:
-        click.echo(f"\nStopped; job {job.id} goes on.", err=True)
+        click.echo(f"\nStopped; job {printable(job.id)} goes on.", err=True)
         hint(
             f"{fetches(job.id, folder, wait=True)} fetches its stems, "
             f"`stemline job {job.id} --watch` shows it, `stemline cancel {job.id}` ends it"
@@ -265,8 +268,8 @@ def _end_after_interrupt(client: Client, job: Job | None, folder: Path, *, cance
         try:
             client.cancel(job.id)
         except ClientError as error:
-            click.echo(f"\nStopped; job {job.id} could not be cancelled: {error}", err=True)
+            click.echo(f"\nStopped; job {printable(f'{job.id} could not be cancelled: {error}')}", err=True)
             hint(f"`stemline job {job.id}` shows it")
         else:
-            click.echo(f"\nStopped; job {job.id} is cancelled.", err=True)
+            click.echo(f"\nStopped; job {printable(job.id)} is cancelled.", err=True)
     raise SystemExit(INTERRUPTED)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from stemline.cli.advice import advice
-from stemline.cli.output import counted, hint, print_json, printable, span
+from stemline.cli.output import counted, hint, print_json, printable, say, span
 from stemline.cli.whole_files import whole_file
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def print_summary(manifest: Manifest, tracks: Sequence[Track], *, waits: bool, a
     parts = [f"{counts[state]} {state}" for state in dict.fromkeys(_STATES.values()) if counts[state]]
     audio = f"; {span(seconds)} of audio" if seconds else ""
     for job in () if waits else submitted.values():
-        click.echo(job)
+        say(job)
     click.echo(f"{counted(len(entries), 'track')}: {', '.join(parts)}{audio}", err=not waits)
     names = {track.id: track.shown for track in tracks}
     for entry in failed[:_SHOWN]:

@@ -11,7 +11,7 @@ import click
 from stemline.cli.connection import Connection, connected
 from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
-from stemline.cli.output import as_json, local_time, print_json, print_objects
+from stemline.cli.output import as_json, local_time, print_json, print_objects, say
 from stemline.cli.separation_options import parameters_of, separation_options
 from stemline.cli.statuses import NOT_FOUND
 from stemline.cli.tables import Column
@@ -58,7 +58,7 @@ def create(connection: Connection, *, name: str, as_json: bool, **options: Any) 
         if as_json:
             print_json(template.raw)
         else:
-            click.echo(template.id)
+            say(template.id)
 
 
 @templates.command()
@@ -76,7 +76,7 @@ def delete(connection: Connection, *, names: Sequence[str], as_json: bool) -> No
                 continue
             deleted.append(template)
             if not as_json:
-                click.echo(template)
+                say(template)
     if as_json:
         print_json({"deleted": deleted, "missing": missing})
     if missing:
