@@ -72,11 +72,10 @@ def submit_one(client: Client, one: OneTrack, *, as_json: bool) -> None:
     assert run.job is not None  # noqa: S101
     if as_json:
         _print_json(run.job, run.files)
+    elif one.waits:
+        print_paths(run.files.values())
     else:
-        if one.waits:
-            print_paths(run.files.values())
-        else:
-            say(run.job.id)
+        say(run.job.id)
     if not one.waits and not as_json:
         hint(f"{fetches(run.job.id, one.folder, wait=True)} fetches its stems")
 

@@ -108,7 +108,7 @@ class EventReader:
 def _read(fields: dict[str, str]) -> Event:
     try:
         raw = json.loads(fields["data"])
-    except ValueError:
+    except (ValueError, RecursionError):
         raw = None
     if not isinstance(raw, dict):
         raise ConnectionFailed(f"this is not an event: {fields['data'][:100]}")

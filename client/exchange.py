@@ -91,7 +91,7 @@ class Exchange:
             raise _error(response, self.target.api, self.clock())
         try:
             return call.read(json.loads(response.content or b"{}"))
-        except (ValueError, LookupError, AttributeError, TypeError):
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
             raise ConnectionFailed(f"{self.target.api} is not a Stemline API: {_start(response)}") from None
 
     def has_events(self, call: Call[None], response: httpx.Response) -> bool:
@@ -186,7 +186,7 @@ def _texts(tree: Any) -> Iterator[str]:
 def _error(response: httpx.Response, api: str, now: float) -> Exception:
     try:
         fields: Any = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if isinstance(fields, dict) and isinstance(fields.get("Error"), dict):
         fields = fields["Error"]

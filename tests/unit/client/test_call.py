@@ -11,9 +11,10 @@ import pytest
 
 from stemline.client.batches import create_batch
 from stemline.client.call import LONGEST_WAIT_S, in_tens, joined, one, prefer_wait, wire_time
-from stemline.client.errors import NotFound
+from stemline.client.errors import ConnectionFailed, NotFound
 from stemline.client.exchange import Exchange
 from stemline.client.jobs import page, submit
+from stemline.client.queues import queues
 from stemline.client.submission import Submission
 from stemline.client.target import Target
 
@@ -98,3 +99,12 @@ def test_no_id_leaves_its_place_in_the_path(name: str) -> None:
     assert ("", "jobs", "retry") == (start, jobs, end)
     assert "," not in sent
     assert name in {sent, unquote(sent)}
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b"9" * 10_000, b'{"a":' * 100_000, b"\xff"])
+def test_what_is_no_answer_is_said(status: int, body: bytes) -> None:
+    """Whatever a server answers in the place of the service is an error of the client, not of Python."""
+    exchange = Exchange(Target("http://127.0.0.1:1", "id", "key", "b-1", "r"))
+    with pytest.raises(ConnectionFailed, match=r"is not a Stemline API|answered 400"):
+        exchange.read(queues(), httpx.Response(status, content=body))

@@ -37,6 +37,13 @@ def test_events_are_read_however_they_are_cut(size: int) -> None:
     assert ("5-3", False) == (reader.last, reader.has_ended)
 
 
+@pytest.mark.parametrize("data", [b"[]", b'{"a":', b'{"a":' * 100_000], ids=["list", "cut", "deep"])
+def test_what_is_no_event_is_said(data: bytes) -> None:
+    """Whatever a server sends in the place of an event is an error of the client, not of Python."""
+    with pytest.raises(ConnectionFailed, match="this is not an event"):
+        EventReader().feed(b"data: %b\n\n" % data[:60_000])
+
+
 def test_a_stream_goes_on_after_the_last_whole_event() -> None:
     """What was read of an unfinished event is forgotten; the next request names the last whole one."""
     reader = EventReader("j1")
