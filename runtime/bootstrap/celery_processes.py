@@ -20,6 +20,7 @@ def celery_app(settings: Settings) -> Celery:
     versions.check("botocore", "celery", "kombu")
     kombu.raise_connection_error_on_closed_channels()
     kombu.reconnect_after_refusals()
+    kombu.drop_unreadable_messages()
     kombu.leave_replaced_primaries(CHECK_S)
     return create_app(settings)
 
