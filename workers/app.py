@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import structlog
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
@@ -16,6 +17,8 @@ from stemline.runtime.broker import Broker, broker_of
 from stemline.runtime.compat.celery import Loader
 from stemline.runtime.settings import Settings
 from stemline.workers.time_limits import longest_time_limit_s
+
+log = structlog.get_logger(__name__)
 
 SEPARATE = "stemline.separate"
 DELIVER = "stemline.deliver"
@@ -53,6 +56,11 @@ def declare_queue(app: Celery, name: str) -> None:
     """Let an application send to a queue of a model; those of the levels it knows from its start."""
     if name not in app.amqp.queues:
         app.amqp.queues.add(name, exchange=EXCHANGE, exchange_type="direct", routing_key=name)
+
+
+def report_dropped(queue: str, error: Exception) -> None:
+    """Log that a message could not be read."""
+    log.warning("broker.message_dropped", queue=queue, reason=repr(error))
 
 
 def create_app(settings: Settings) -> Celery:

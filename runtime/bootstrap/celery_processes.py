@@ -15,12 +15,12 @@ def celery_app(settings: Settings) -> Celery:
     """Return a Celery application that sends messages and runs no tasks: of the API, Beat and Flower."""
     from stemline.runtime.compat import kombu, versions
     from stemline.runtime.redis_client import CHECK_S
-    from stemline.workers.app import create_app
+    from stemline.workers.app import create_app, report_dropped
 
     versions.check("botocore", "celery", "kombu")
     kombu.raise_connection_error_on_closed_channels()
     kombu.reconnect_after_refusals()
-    kombu.drop_unreadable_messages()
+    kombu.drop_unreadable_messages(report_dropped)
     kombu.leave_replaced_primaries(CHECK_S)
     return create_app(settings)
 

@@ -9,12 +9,9 @@ from queue import Empty
 from typing import Any
 
 import redis
-import structlog
 from kombu.transport import redis as transport_module
 from kombu.transport.redis import Channel, SentinelChannel, Transport
 from redis.sentinel import MasterNotFoundError
-
-log = structlog.get_logger(__name__)
 
 _CONNECTION_PARAMETERS = "_connparams"
 _POOL = "_sentinel_managed_pool"
@@ -53,12 +50,15 @@ def reconnect_after_refusals() -> None:
             Transport.connection_errors = (*Transport.connection_errors, kind)
 
 
-def drop_unreadable_messages() -> None:
+def drop_unreadable_messages(report: Callable[[str, Exception], None]) -> None:
     """Let a consumer drop a message that it cannot read; a second call changes nothing.
 
     What is in a list of the broker and is no message of Celery, or one with odd headers, raises errors of all
     kinds in Kombu and Celery. They end the worker, and the message is put back and ends the next one. No
     message is needed: the sweeper sends those that are missing. No upstream issue is known to us.
+
+    Args:
+        report: Takes the name of the queue and the error.
     """
     original: Any = getattr(Transport, _DELIVER)
     if hasattr(original, "__wrapped__"):
@@ -78,7 +78,7 @@ def drop_unreadable_messages() -> None:
         except (OSError, redis.exceptions.RedisError, MemoryError):
             raise  # of the connection; Kombu counts KeyError among these, too
         except Exception as error:  # noqa: BLE001 - see above
-            log.warning("broker.message_dropped", queue=queue, reason=repr(error))
+            report(queue, error)
             _forget(transport, message)
 
     deliver.__wrapped__ = original  # type: ignore[attr-defined]
