@@ -16,24 +16,16 @@ from pathlib import Path
 
 import structlog
 
+from benchmarks.network import engine_of
 from stemline.models.catalogue import MODELS
-from stemline.models.graph import build_graph
 from stemline.separation.cpus import available_cpus
 from stemline.separation.media import MediaLimits, OutputSpec
-from stemline.separation.onnx_engine import OnnxEngine
 from stemline.separation.pipeline import separate_file
-from tests.golden import seeded
-
-
-def load(name: str) -> OnnxEngine:
-    model = MODELS[name]
-    graph = build_graph(model, seeded.tensors(len(model.instruments)), polyphase=True).SerializeToString()
-    return OnnxEngine(model, lambda **_: graph, device="cpu", threads=available_cpus())
 
 
 def main(song: Path, folder: Path, runs: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    engines = {name: load(name) for name in ("2stems", "4stems")}
+    engines = {name: engine_of(MODELS[name], available_cpus()) for name in ("2stems", "4stems")}
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     for run in range(runs + 1):
         for name, engine in engines.items():

@@ -3,9 +3,9 @@
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.network
 
 Prints one JSON object: the peak of a square single-precision product in GFLOP/s, and of models with 2 and 4
-stems (seeded weights) milliseconds and GFLOP/s per segment of 11.9 s, as Stemline runs them on CPUs. They
-are those of the layers as defined; the compiled networks need fewer. CPU time is counted, so that
-other programs disturb little.
+stems (seeded weights) milliseconds and GFLOP/s per segment of 11.9 s, as Stemline runs them on CPUs. GFLOP/s
+count the operations of the layers as they are defined; the compiled ones need fewer. CPU time is measured,
+so that other programs disturb little.
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ def build(model: Model, **_: bool) -> bytes:
     return bytes(graph.SerializeToString())
 
 
-def engine_of(model: Model) -> Engine:
-    """Return the engine that is the default on CPUs."""
+def engine_of(model: Model, threads: int = 1) -> Engine:
+    """Return the engine that is the default on CPUs, with seeded weights."""
     if (library := load()) is None:
-        return OnnxEngine(model, partial(build, model), device="cpu", threads=1)
+        return OnnxEngine(model, partial(build, model), device="cpu", threads=threads)
     weights = native_weights(model, seeded.tensors(len(model.instruments)))
-    return NativeEngine(model, UNets(library, weights, is_softmax=False))
+    return NativeEngine(model, UNets(library, weights, is_softmax=False), threads=threads)
 
 
 def main() -> None:
