@@ -1,12 +1,13 @@
 """A separation worker with a stand-in for its card: python -m tests.support.cuda_worker FOLDER
 
 Each batch on the card is a line of FOLDER/batches: its size and how many of its segments are not padding.
-While FOLDER/fail exists, runs fail with its text.
+While FOLDER/fail exists, runs fail with its text; while FOLDER/hold does, they do not end.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ def run(folder: Path) -> None:
         filled = int(np.any(batch, axis=(1, 2, 3)).sum())
         with (folder / "batches").open("a") as file:
             file.write(f"{len(batch)} {filled}\n")
+        while (folder / "hold").exists():
+            time.sleep(0.05)
         if (folder / "fail").exists():
             raise RuntimeError((folder / "fail").read_text())
 

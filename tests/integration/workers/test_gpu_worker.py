@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -15,11 +16,15 @@ from stemline.deploy.local.ports import free_port
 from stemline.jobs.states import State
 from stemline.jobs.store import Store
 from stemline.runtime.store import open_store
+from stemline.storage import Buckets
 from stemline.testing.processes import Program, environment, eventually, program, settings
 from stemline.workers.app import create_app
+from stemline.workers.metrics import WorkerMetrics
 from stemline.workers.notifier import CeleryNotifier
+from stemline.workers.sweep import Sweeper
 from tests.integration.workers.test_separate import ended, sound, submit, weights
 from tests.support.measured import MEASURED
+from tests.unit.workers.test_sweep import Broker, Quiet
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +88,43 @@ def test_the_jobs_of_a_worker_share_one_engine_and_its_batches(env, store: Store
         assert started.terminate() == 0
     finally:
         started.kill()
+
+
+def test_a_crash_gives_all_jobs_of_the_process_back(
+    env, valkey_server, s3_server, store: Store, notifier: CeleryNotifier, s3, tmp_path: Path
+) -> None:
+    """Each has a lease of its own: the next worker does all of them, each in its second attempt."""
+    s3.client.put_object(Bucket=s3.bucket, Key="in/a.wav", Body=sound(3))
+    env |= {"STEMLINE_LEASE_S": "6", "STEMLINE_HEARTBEAT_S": "0.5"}
+    first = worker(tmp_path, env)
+    try:
+        eventually(lambda: '"model.loaded"' in first.text(), 180, "the engine")
+        (tmp_path / "hold").touch()
+        jobs = [submit(store, s3, "in/a.wav", user_data=str(number)) for number in range(8)]
+
+        def states() -> set[tuple[State, int]]:
+            found = [store.jobs.find(job.id) for job in jobs]
+            return {(job.state, job.attempt) for job in found if job}
+
+        eventually(lambda: states() == {(State.RUNNING, 1)}, 180, "eight attempts")
+    finally:
+        first.kill()
+    (tmp_path / "hold").unlink()
+    found = settings(valkey_server.url, s3_server)
+    broker: Any = Broker()
+    quiet: Any = Quiet()
+    sweeper = Sweeper(
+        found, store, Buckets(found), app=broker, notifier=notifier, metrics=WorkerMetrics(), events=quiet
+    )
+    eventually(lambda: len(store.attempts.expired()) == 8, 60, "the end of the leases")
+    sweeper.reclaim_expired()
+    with program(tmp_path / "second.log", env, "-m", "tests.support.cuda_worker", str(tmp_path)) as second:
+
+        def done() -> bool:
+            notifier.notify_workers(store.jobs.startable(0, 10))
+            return states() == {(State.SUCCESS, 2)}
+
+        eventually(done, 180, second.text())
 
 
 def test_a_failed_card_costs_no_attempt_and_is_taken_out_of_service(

@@ -265,10 +265,7 @@ def test_all_that_the_card_copies_is_in_locked_memory(driver: Driver, sessions: 
     locked = driver.calls.count("cuMemHostRegister_v2")
     for _ in range(6):  # each of the three batches in turn
         loaded.stems(segment(1), ["vocals"], Extension.UPPER)
-    freed = driver.calls.count("cuMemHostUnregister")
     assert 1 <= driver.calls.count("cuMemHostRegister_v2") - locked <= 3
-    assert freed == driver.calls.count("cuMemHostUnregister")
-    assert locked > 3
 
 
 def test_memory_that_cannot_be_locked_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
