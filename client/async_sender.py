@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 import httpx
 
+from stemline.client.bounded_answer import bound_later
 from stemline.client.call import Call, Changed
 from stemline.client.errors import ApiError, ConnectionFailed
 from stemline.client.events import AGAIN_S, Event, EventReader
@@ -28,7 +29,9 @@ class AsyncSender:
         self.target = target
         self._retry = retry or Retry()
         self._exchange = Exchange(target)
-        self._http = httpx.AsyncClient(**self._exchange.options(timeout_s))
+        self._http = httpx.AsyncClient(
+            **self._exchange.options(timeout_s), event_hooks={"response": [bound_later]}
+        )
 
     @classmethod
     def connect(cls, *, profile: str = "", **given: str) -> Self:

@@ -29,7 +29,6 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _VALID_S: Final = 900
 _TENANT: Final = "x-stemline-tenant"
 _SIGNED: Final = ("host", DIGEST, NONCE, _TENANT, *OBEYED)
-_MAX_ANSWER_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +84,6 @@ class Exchange:
             ApiError: It is an error.
             ConnectionFailed: It is not an answer of this service.
         """
-        if len(response.content) > _MAX_ANSWER_BYTES:
-            raise ConnectionFailed(f"{self.target.api} answered with more than {_MAX_ANSWER_BYTES} bytes")
         if response.status_code != 200:
             raise _error(response, self.target.api, self.clock())
         try:

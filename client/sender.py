@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 import httpx
 
+from stemline.client.bounded_answer import bound
 from stemline.client.call import Call, Changed
 from stemline.client.errors import ApiError, ConnectionFailed
 from stemline.client.events import AGAIN_S, Event, EventReader
@@ -38,7 +39,7 @@ class Sender:
         self.target = target
         self._retry = retry or Retry()
         self._exchange = Exchange(target)
-        self._http = httpx.Client(**self._exchange.options(timeout_s))
+        self._http = httpx.Client(**self._exchange.options(timeout_s), event_hooks={"response": [bound]})
 
     @classmethod
     def connect(cls, *, profile: str = "", **given: str) -> Self:
