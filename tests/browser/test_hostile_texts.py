@@ -127,6 +127,7 @@ def test_the_console_shows_texts_as_texts(console: Page, server: ApiServer) -> N
         expect(main).to_contain_text(text)
     jobs = server.store.jobs.browse(TENANT, None, offset=0, size=len(PAYLOADS)).items
     assert 7 == sum(server.store.outbox.for_job(job.id) is not None for job in jobs)
+    console.goto(f"http://127.0.0.1:{server.port}/console?view=job&job={jobs[0].id}")
     for job in jobs:
         console.evaluate(GO, f"?view=job&job={job.id}")
         text = job.spec.user_data or ""

@@ -150,7 +150,7 @@ def test_more_stems(name: str, mix: np.ndarray, monkeypatch: pytest.MonkeyPatch)
     make = partial(OnnxEngine, model, graph, threads=2)
     on_device, on_host = make(samples_graph=samples, device="cuda"), make(device="cpu")
     assert on_device.transform == "device"
-    check(on_device, on_host, mix[:300_000])
+    check(on_device, on_host, mix[:540_000])
     check(on_device, on_host, mix[:100_000], model.instruments[1:3], Extension.UPPER)
 
 
