@@ -85,8 +85,9 @@ def compile_libraries(
         return ["there is no C compiler (cc, gcc or clang)"]
     if not shutil.which(compiler[0]):
         return [f"CC names {compiler[0]}, which is not there"]
-    # By it, separation/native/library.py knows whether a library was made from the sources beside it.
-    identity = f'const char unet_sources[] = "{fingerprint(sources)}";\n'
+    identity = "".join(
+        f'const char {name}[] = "{value}";\n' for name, value in identities(sources).items()
+    )
 
     def compile_one(variant: str) -> str:
         target = library(folder, variant)
@@ -94,6 +95,7 @@ def compile_libraries(
         # Relative names, so that the library does not depend on where it is compiled.
         inputs = ["unet.c", "-x", "c", "-"]
         command = [*compiler, *FLAGS, *VARIANTS[variant], *options, *inputs, "-lm", "-o", os.fspath(new)]
+        new.unlink(missing_ok=True)
         try:
             done = subprocess.run(
                 command,
@@ -109,6 +111,8 @@ def compile_libraries(
         if done.returncode:
             said = " / ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[:3])
             return f"{shlex.join(compiler)} ended with status {done.returncode}: {said}"
+        if not new.exists():
+            return f"{shlex.join(compiler)} wrote no library"
         new.replace(target)  # processes that use the old one keep it
         return ""
 
@@ -130,6 +134,15 @@ def fingerprint(sources: Path) -> str:
     ).hexdigest()
 
 
+def identities(sources: Path) -> dict[str, str]:
+    """Return what a library says about itself, by the name of its variable: what it was made from.
+
+    separation/native/library.py compares the sources; how and for which platform it was compiled matters here.
+    """
+    how = hashlib.sha256(Path(__file__).read_bytes() + platform_tag().encode()).hexdigest()
+    return {"unet_sources": fingerprint(sources), "unet_build": how}
+
+
 def remove_libraries(folder: Path) -> None:
     """Remove what was compiled into a folder."""
     for file in folder.glob("unet.*.so"):
@@ -137,11 +150,13 @@ def remove_libraries(folder: Path) -> None:
 
 
 def are_current(sources: Path, folder: Path, variants: list[str]) -> bool:
-    """Return whether all libraries are there, and newer than what they are made from."""
-    made_from = [*sources.glob("*.[ch]"), Path(__file__)]
+    """Return whether all libraries are there, and made from these sources for this platform.
+
+    Their times say nothing: sources that were copied or unpacked may be older than the libraries.
+    """
+    expected = [value.encode() for value in identities(sources).values()]
     files = [library(folder, variant) for variant in variants]
-    newest = max(file.stat().st_mtime_ns for file in made_from)
-    return all(file.exists() and file.stat().st_mtime_ns > newest for file in files)
+    return all(file.exists() and all(each in file.read_bytes() for each in expected) for file in files)
 
 
 class NativeBuildHook(BuildHookInterface[Any]):

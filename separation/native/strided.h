@@ -44,7 +44,7 @@ typedef struct {
     const float *kernel, *bias, *scale, *shift;
 } layer;
 
-/* Memory of a thread: see `scratch_size`. */
+/* Memory of a thread; `place` in unet.c knows the sizes. */
 typedef struct {
     float *windows; /* (points, tiles, input channels of all parts) */
     float *kernels; /* (points, parts and input channels of a slice, filters of a panel), in either order */
@@ -68,8 +68,8 @@ INLINE long tiles_of(int height, int width) {
 
 INLINE vector activated(vector value, const activation kind) {
     if (kind == LEAKY_RELU) return larger(value, value * 0.2f);
-    if (kind == RELU) return larger(value, splat(0));
-    return larger(value, exponential(smaller(value, splat(0))) - 1.0f);
+    if (kind == RELU) return larger(splat(0), value);
+    return larger(exponential(smaller(splat(0), value)) - 1.0f, value);
 }
 
 INLINE part part_of(const int odd_row, const int odd_column) {

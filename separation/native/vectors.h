@@ -35,15 +35,16 @@ INLINE vector chosen(integers mask, vector where_set, vector elsewhere) {
     return (vector)(((integers)where_set & mask) | ((integers)elsewhere & ~mask));
 }
 
+/* Where one of both is not a number, these give b: so what may not be one is the second argument. */
 INLINE vector larger(vector a, vector b) { return chosen(a > b, a, b); }
 
 INLINE vector smaller(vector a, vector b) { return chosen(a < b, a, b); }
 
-/* e to the power of each value, which is limited to -87 to 88: the result is a normal number. The polynomial
-   is the one of the Cephes library for numbers between -ln(2) / 2 and ln(2) / 2. */
+/* e to the power of each value, which is limited to -87 to 88: the result is a normal number, or none
+   if the value is none. The polynomial is the one of the Cephes library for numbers between -ln(2) / 2 and ln(2) / 2. */
 INLINE vector exponential(vector value) {
     const float round = 12582912.0f; /* 1.5 * 2^23: what is added to it has no fraction */
-    vector limited = smaller(larger(value, splat(-87.0f)), splat(88.0f));
+    vector limited = smaller(splat(88.0f), larger(splat(-87.0f), value));
     vector power = (limited * 1.44269504088896341f + round) - round;
     vector rest = (limited - power * 0.693359375f) + power * 2.12194440e-4f;
     vector sum = rest * 1.9875691500e-4f + 1.3981999507e-3f;

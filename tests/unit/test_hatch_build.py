@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -131,6 +132,12 @@ def failing_compiler(_: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return r"base, avx2, avx512: sh -c .* ended with status 3: the disk is full"
 
 
+def silent_compiler(_: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One that says that all went well, and wrote nothing."""
+    monkeypatch.setenv("CC", "true")
+    return "base, avx2, avx512: true wrote no library"
+
+
 def without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A Mac without command line tools, whose `cc` would open a window."""
     for name, script in (("xcode-select", "exit 2"), ("cc", f"touch '{tmp_path}/window'")):
@@ -141,7 +148,7 @@ def without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "there is no C compiler"
 
 
-WITHOUT = [no_compiler, missing_compiler, failing_compiler, without_tools]
+WITHOUT = [no_compiler, missing_compiler, failing_compiler, silent_compiler, without_tools]
 
 
 @pytest.mark.parametrize("reason", WITHOUT)
@@ -226,6 +233,29 @@ def test_an_editable_installation_compiles_what_changed(
     library(folder, "avx2").unlink()
     Build(root, "editable")
     assert 3 * len(VARIANTS) == len(calls(compiler))
+
+
+def test_times_of_files_do_not_matter(root: Path, compiler: Path) -> None:
+    """Other sources that are older than the libraries, as of an unpacked release, are compiled; the same are not."""
+    source = root / "src" / hatch_build.FOLDER / "numbers.h"
+    Build(root, "editable")
+    source.touch()
+    Build(root, "editable")
+    assert len(VARIANTS) == len(calls(compiler))
+    source.write_text("#define NUMBER 1\n")
+    os.utime(source, (0, 0))
+    Build(root, "editable")
+    assert 2 * len(VARIANTS) == len(calls(compiler))
+
+
+def test_libraries_for_another_platform_are_compiled_again(
+    root: Path, compiler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that sees the checkout of its host."""
+    Build(root, "editable")
+    monkeypatch.setattr(hatch_build, "platform_tag", lambda: "macosx_13_0_x86_64")
+    Build(root, "editable")
+    assert 2 * len(VARIANTS) == len(calls(compiler))
 
 
 @pytest.mark.parametrize(("variable", "value"), [("CC", "false"), ("STEMLINE_NATIVE", "off")])

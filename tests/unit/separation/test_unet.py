@@ -110,6 +110,21 @@ def test_what_is_no_number_is_found(value: float) -> None:
         check_output(engine, engine.masks(magnitude))
 
 
+@pytest.mark.parametrize("name", ["conv2d", "conv2d_5", "conv2d_transpose", "conv2d_transpose_5", "conv2d_6"])
+@pytest.mark.parametrize("model", ["2stems", "4stems"])
+def test_what_a_layer_computes_wrongly_is_found(model: str, name: str) -> None:
+    """What is not a number stays none through each activation, the sigmoid and the softmax."""
+    weights = dict(tensors(model))
+    weights[f"{name}/bias"] = np.full_like(weights[f"{name}/bias"], np.nan)
+    library = networks(model)._library
+    broken = UNets(
+        library, native_weights(MODELS[model], weights), is_softmax=MODELS[model].mask is MaskKind.SOFTMAX
+    )
+    engine = NativeEngine(MODELS[model], broken)
+    with pytest.raises(BrokenNetwork):
+        check_output(engine, engine.masks(spectrogram(64)))
+
+
 def test_the_result_does_not_depend_on_threads() -> None:
     """One thread for each network, and several segments at a time, give the bytes that one thread gives."""
     both = networks("2stems")
