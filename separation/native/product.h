@@ -15,7 +15,7 @@ typedef struct {
     long length; /* of a part */
 } matrix;
 
-/* The sum of products of `rows` rows of a and of `width` vectors of columns of b, added to c if `more`: summing slices of k
+/* The products of `rows` rows of a and `width` vectors of columns of b, added to c if `more`: summing slices of k
    apart rounds less. */
 INLINE void product_of(const int rows, const int width, matrix a, const float *b, long b_step, float *c,
                        long c_step, int more) {

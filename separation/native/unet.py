@@ -58,7 +58,7 @@ class UNets:
         is_softmax: Whether the networks share each bin by a softmax; else each has a sigmoid of its own.
 
     Raises:
-        WeightsCorrupt: A weight has not the shape that the network needs.
+        WeightsCorrupt: A weight has not the shape, the type or the order that the network needs.
     """
 
     def __init__(self, library: ctypes.CDLL, networks: Sequence[Weights], *, is_softmax: bool) -> None:
@@ -163,5 +163,7 @@ def _layer(layer: Layer, shape: tuple[int, ...], filters: int) -> _Layer:
 
 def _address(name: str, array: Array, shape: tuple[int, ...]) -> int:
     if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
-        raise WeightsCorrupt(f"A {name} of the network is {array.shape}, and must be {shape}.")
+        raise WeightsCorrupt(
+            f"A {name} of the network is {array.dtype} {array.shape}, and must be float32 {shape} row by row."
+        )
     return int(array.ctypes.data)
