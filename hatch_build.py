@@ -85,9 +85,7 @@ def compile_libraries(
         return ["there is no C compiler (cc, gcc or clang)"]
     if not shutil.which(compiler[0]):
         return [f"CC names {compiler[0]}, which is not there"]
-    identity = "".join(
-        f'const char {name}[] = "{value}";\n' for name, value in identities(sources).items()
-    )
+    identity = "".join(f'const char {name}[] = "{value}";\n' for name, value in identities(sources).items())
 
     def compile_one(variant: str) -> str:
         target = library(folder, variant)
@@ -137,7 +135,7 @@ def fingerprint(sources: Path) -> str:
 def identities(sources: Path) -> dict[str, str]:
     """Return what a library says about itself, by the name of its variable: what it was made from.
 
-    separation/native/library.py compares the sources; how and for which platform it was compiled matters here.
+    separation/native/library.py compares the sources; how, and for which platform, matters here alone.
     """
     how = hashlib.sha256(Path(__file__).read_bytes() + platform_tag().encode()).hexdigest()
     return {"unet_sources": fingerprint(sources), "unet_build": how}

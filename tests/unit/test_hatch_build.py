@@ -236,7 +236,7 @@ def test_an_editable_installation_compiles_what_changed(
 
 
 def test_times_of_files_do_not_matter(root: Path, compiler: Path) -> None:
-    """Other sources that are older than the libraries, as of an unpacked release, are compiled; the same are not."""
+    """Other sources are compiled also if they are older than the libraries, as of an unpacked release."""
     source = root / "src" / hatch_build.FOLDER / "numbers.h"
     Build(root, "editable")
     source.touch()
