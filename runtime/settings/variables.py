@@ -16,6 +16,8 @@ from stemline.runtime.redaction import secrets_of
 from stemline.runtime.settings.groups import Group
 
 PREFIX = "STEMLINE_"
+#: What is read when Stemline is built or installed, and may still be set afterwards.
+_OF_THE_BUILD: Final = frozenset({f"{PREFIX}NATIVE"})
 PLACEHOLDER: Final = "change-me"
 """Stands in the example files for each secret; whoever reads them knows it."""
 
@@ -38,7 +40,7 @@ class _Variables(BaseSettings):
         """Refuse misspelt values, which would have no effect."""
         known = {PREFIX + name.upper() for name in cls.model_fields}
         wrong = []
-        for name in sorted(os.environ):
+        for name in sorted(os.environ.keys() - _OF_THE_BUILD):
             if name.startswith(PREFIX) and name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
                 wrong.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))

@@ -21,6 +21,12 @@ def test_an_unknown_variable_is_refused_with_a_suggestion(monkeypatch: pytest.Mo
         Settings()
 
 
+def test_a_variable_of_the_build_may_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has asked for compiled networks at the installation can run the service in the same shell."""
+    monkeypatch.setenv("STEMLINE_NATIVE", "require")
+    assert Settings().engine.kernels == "auto"
+
+
 def test_the_command_reports_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line reports invalid settings one per line, by name, and ends with an error."""
     monkeypatch.setenv("STEMLINE_LEASE_S", "-1")
