@@ -29,14 +29,15 @@ __all__ = ["golden", "weights_2stems"]  # imported so that the module also runs 
 @pytest.fixture(scope="module", params=["native", "onnxruntime", "tensorflow"])
 def options(request) -> dict[str, Any]:
     """What an engine is asked for by."""
-    if request.param == "native":
-        if find().library is None:
-            # Not `missing` of the conftest, which this module may run without.
-            (pytest.fail if os.environ.get("CI") else pytest.skip)("what the build compiles is missing")
-        return {"kernels": "auto"}
-    if importlib.util.find_spec(request.param) is None:
-        pytest.skip(f"{request.param} is not installed in this environment")
-    return {"engine": request.param, "kernels": "off"}
+    package = "fastcrc" if request.param == "native" else request.param  # one that it needs
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed in this environment")
+    if request.param != "native":
+        return {"engine": request.param, "kernels": "off"}
+    if find().library is None:
+        # Not `missing` of the conftest, which this module may run without.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("what the build compiles is missing")
+    return {"kernels": "auto"}
 
 
 @pytest.fixture(scope="module")
