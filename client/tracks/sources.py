@@ -44,7 +44,7 @@ class Track:
 
     @property
     def shown(self) -> str:
-        """Return what people are told its name is: as they wrote it, where the manifest has a whole path."""
+        """Return the name to show: as it was written, where the manifest has a whole path."""
         return str(self.path) if self.path is not None and Path(self.id).is_absolute() else self.id
 
     @property

@@ -110,7 +110,7 @@ def test_the_wheel_holds_what_was_compiled(wheel: Path) -> None:
 def test_without_a_compiler_the_wheel_is_for_every_platform(
     variables: dict[str, str], warns: bool, wheel: Path, tmp_path: Path
 ) -> None:
-    """It lacks the libraries and nothing else, and whoever builds it is told so unless it was wanted."""
+    """It lacks the libraries and nothing else, and the build warns unless that was wanted."""
     done = try_to_build(tmp_path, **variables)
     assert 0 == done.returncode, done.stderr
     (pure,) = tmp_path.glob("*.whl")

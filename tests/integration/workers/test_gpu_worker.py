@@ -109,6 +109,7 @@ def test_a_crash_gives_all_jobs_of_the_process_back(
         eventually(lambda: states() == {(State.RUNNING, 1)}, 180, "eight attempts")
     finally:
         first.kill()
+    assert states() == {(State.RUNNING, 1)}
     (tmp_path / "hold").unlink()
     found = settings(valkey_server.url, s3_server)
     broker: Any = Broker()
@@ -125,6 +126,7 @@ def test_a_crash_gives_all_jobs_of_the_process_back(
             return states() == {(State.SUCCESS, 2)}
 
         eventually(done, 180, second.text())
+        assert states() == {(State.SUCCESS, 2)}
 
 
 def test_a_failed_card_costs_no_attempt_and_is_taken_out_of_service(

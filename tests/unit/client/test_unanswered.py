@@ -20,7 +20,7 @@ from stemline.client.unanswered import MAX_S, UnansweredTries
 
 @dataclass
 class Clock:
-    """Stands still unless it is told."""
+    """Stands still unless it is advanced."""
 
     now: float = 0.0
 

@@ -160,18 +160,18 @@ def test_libraries_of_packages_are_loaded_first(
     assert "cuda.library_not_loaded" in said
 
 
-@pytest.mark.parametrize("told", ["attribute", "module", "nowhere"])
+@pytest.mark.parametrize("source", ["attribute", "module", "nowhere"])
 def test_the_driver_must_support_the_cuda_that_the_build_needs(
-    told: str, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    source: str, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The build says its CUDA version itself or in a module; one that does not is tried."""
     install(monkeypatch, sessions, Driver(version=12_040))
-    if told == "attribute":
+    if source == "attribute":
         monkeypatch.setattr(onnx_runtime(), "cuda_version", "13.0", raising=False)
-    elif told == "module":
+    elif source == "module":
         about = SimpleNamespace(cuda_version="13.0")
         monkeypatch.setattr("onnxruntime.capi.build_and_package_info", about, raising=False)
-    if told == "nowhere":
+    if source == "nowhere":
         assert engine().device == "cuda (NVIDIA Stand-in)"
     else:
         with pytest.raises(DeviceError, match=r"supports CUDA 12\.4, .* was built with CUDA 13\.0"):
