@@ -77,7 +77,7 @@ def build(model: Model, **_: bool) -> bytes:
 
 def engine_of(model: Model, threads: int = 1) -> Engine:
     """Return the engine that is the default on CPUs, with seeded weights."""
-    if (library := load()) is None:
+    if (library := load().library) is None:
         return OnnxEngine(model, partial(build, model), device="cpu", threads=threads)
     weights = native_weights(model, seeded.tensors(len(model.instruments)))
     return NativeEngine(model, UNets(library, weights, is_softmax=False), threads=threads)

@@ -143,12 +143,9 @@ def _load_spleeter(card: Card, store: WeightStore, options: _Options) -> LoadedE
 
 def _kernels(options: _Options) -> Found:
     """Return the compiled networks, if there are any and they are wanted."""
-    from stemline.separation.native.library import Found, find, load  # noqa: PLC0415  # not for other models
+    from stemline.separation.native.library import Found, load  # noqa: PLC0415  # not for other models
 
-    if options.device == "cuda":
-        return Found(None, "")
-    load(options.kernels)  # says why there are none
-    return find(options.kernels)
+    return Found(None, "") if options.device == "cuda" else load(options.kernels)
 
 
 def _native_engine(

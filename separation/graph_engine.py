@@ -22,6 +22,15 @@ class Opened(Protocol):
         """Return how many inputs should be given to it at the same time, each by its own thread."""
 
 
+class Loaded(Protocol):
+    """What the log says of every engine."""
+
+    network: Network
+    device: str
+    in_flight: int
+    transform: str
+
+
 class GraphEngine:
     """A graph on a device; a `LoadedEngine`, safe to call from several threads.
 
@@ -32,6 +41,7 @@ class GraphEngine:
     """
 
     network: Network
+    transform: str
 
     def __init__(
         self, network: Network, opened: Opened, *, transform: Literal["host", "device"] = "host"
@@ -40,10 +50,16 @@ class GraphEngine:
         self.device = opened.device
         self.in_flight = opened.in_flight
         self.transform = transform
-        log.info(
-            "engine.loaded",
-            model=network.name,
-            device=self.device,
-            in_flight=self.in_flight,
-            transform=transform,
-        )
+        log_loaded(self)
+
+
+def log_loaded(engine: Loaded, **more: str) -> None:
+    """Log what was loaded, and more about it."""
+    log.info(
+        "engine.loaded",
+        model=engine.network.name,
+        device=engine.device,
+        in_flight=engine.in_flight,
+        transform=engine.transform,
+        **more,
+    )

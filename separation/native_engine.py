@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stemline.separation.logs import get_logger
+from stemline.separation.graph_engine import log_loaded
 from stemline.separation.native.unet import UNets
 from stemline.separation.network import Network
-
-log = get_logger(__name__)
 
 
 class NativeEngine:
@@ -45,14 +43,7 @@ class NativeEngine:
         self.in_flight = min(at_once or threads, threads)
         self._networks = networks
         self._threads = threads
-        log.info(
-            "engine.loaded",
-            model=network.name,
-            device=self.device,
-            in_flight=self.in_flight,
-            transform=self.transform,
-            kernels=kernels,
-        )
+        log_loaded(self, kernels=kernels)
 
     def masks(
         self,

@@ -33,8 +33,8 @@ class Found(NamedTuple):
     """Why there is none."""
 
 
-def load(kernels: str | None = None, folder: Path = _FOLDER) -> ctypes.CDLL | None:
-    """Return the library, None where there is none; the log says once why not.
+def load(kernels: str | None = None, folder: Path = _FOLDER) -> Found:
+    """Return the library and its instruction set; where there is none, the log says once why not.
 
     Args:
         kernels: One of :data:`CHOICES`: `auto` is the best that processor and operating system can run; by
@@ -48,11 +48,11 @@ def load(kernels: str | None = None, folder: Path = _FOLDER) -> ctypes.CDLL | No
     found = find(kernels, folder)
     if found.reason:
         _log_once(found.reason)
-    return found.library
+    return found
 
 
 def find(kernels: str | None = None, folder: Path = _FOLDER) -> Found:
-    """Return the library with its instruction set, or why there is none; otherwise as `load`."""
+    """Return the same as `load`, and log nothing."""
     choice = kernels or os.environ.get(VARIABLE) or "auto"
     if choice not in CHOICES:
         raise OptionError(f"{VARIABLE} cannot be {choice!r}; it is one of {', '.join(CHOICES)}.")

@@ -53,7 +53,7 @@ class UNets:
     """The networks of one model; safe to call from several threads.
 
     Args:
-        library: What `library.load` returns.
+        library: The one that `library.load` finds.
         networks: The weights by instrument. They may be mapped from their file, and are not copied.
         is_softmax: Whether the networks share each bin by a softmax; else each has a sigmoid of its own.
 

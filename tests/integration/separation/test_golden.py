@@ -65,7 +65,7 @@ def seeded_engine(model: Model) -> OnnxEngine:
 
 
 def native_engine(model: Model) -> NativeEngine:
-    library = load()
+    library = load().library
     if library is None:
         missing("what the build compiles")
     weights = native_weights(model, seeded.tensors(len(model.instruments)))

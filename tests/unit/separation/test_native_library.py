@@ -55,20 +55,20 @@ def test_the_best_that_the_processor_runs_is_loaded(
     """Without a choice the library is that of the best instruction set."""
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setenv("TEST_BEST", str(best))
-    loaded = library.load(folder=folder)
+    loaded = library.load(folder=folder).library
     assert loaded is not None
     assert loaded._name == str(folder / f"unet.{name}.so")
     assert name == library.find(folder=folder).instructions
-    assert loaded is library.load("auto", folder)
+    assert loaded is library.load("auto", folder).library
 
 
 def test_x86_without_avx2_is_left_to_onnx_runtime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The base library is slower there; it can be had by its name."""
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setenv("TEST_BEST", "0")
-    assert library.load(folder=folder) is None
+    assert library.load(folder=folder).library is None
     assert "no AVX2" in library.find(folder=folder).reason
-    assert library.load("base", folder) is not None
+    assert library.load("base", folder).library is not None
 
 
 def test_a_library_that_was_left_out_is_not_needed(folder: Path) -> None:
@@ -90,7 +90,7 @@ def test_off_loads_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """A user who wants none gets none, without a word."""
     monkeypatch.setenv(library.VARIABLE, "off")
     with capture_logs() as lines:
-        assert library.load(folder=folder) is None
+        assert library.load(folder=folder).library is None
     assert [] == lines
 
 
@@ -147,8 +147,8 @@ def test_where_none_can_be_used_the_log_says_why(spoil: Callable[[Path], str], f
     """There is no library, no error, and one line in the log however often it is asked for."""
     reason = spoil(folder)
     with capture_logs() as lines:
-        assert library.load(folder=folder) is None
-        assert library.load(folder=folder) is None
+        assert library.load(folder=folder).library is None
+        assert library.load(folder=folder).library is None
     (line,) = lines
     assert ("kernels.not_used", "warning") == (line["event"], line["log_level"])
     assert reason in line["reason"]
