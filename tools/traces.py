@@ -150,15 +150,23 @@ class Record:
 
 
 def read(transactions: Iterable[Iterable[Sequence[bytes]]], prefix: str) -> dict[str, Record]:
-    """Return what each job showed after each transaction of an append-only file."""
+    """Return what each job showed after each transaction of an append-only file.
+
+    A transaction with two states of a job is two steps of the model, and shows both: a job that is given back
+    after its deadline waits again and is cancelled at once.
+    """
     records: dict[str, Record] = defaultdict(Record)
     start = f"{prefix}:job:"
     for transaction in transactions:
-        touched = set()
+        touched, moved = set[str](), set[str]()
         for words in transaction:
             command = [word.decode(errors="replace") for word in words]
             if len(command) > 2 and command[1].startswith(start):
                 job_id = command[1].removeprefix(start)
+                if command[0].upper() == "HSET" and "state" in command[2::2]:
+                    if job_id in moved:
+                        records[job_id].show()
+                    moved.add(job_id)
                 records[job_id].write(command)
                 touched.add(job_id)
         for job_id in touched:

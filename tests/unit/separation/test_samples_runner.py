@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,17 +172,24 @@ def test_a_segment_waits_for_others_as_long_as_it_may(sessions: Sessions) -> Non
 
 def test_segments_of_a_higher_level_go_first(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The level reaches the queue of the card."""
-    sessions, go, order = Sessions(), threading.Event(), list[float]()
+    sessions, go, taken = Sessions(), threading.Event(), list[float]()
     install(monkeypatch, sessions, Driver(free=1 << 30))  # one segment at a time
     loaded = engine()
 
-    def work(batch: np.ndarray) -> None:
+    def wait(_: np.ndarray) -> None:
         go.wait(60)
-        order.append(float(batch[0, 0, 0]))
 
-    sessions.fail = work
+    sessions.fail = wait
     assert loaded._samples is not None
     batcher = loaded._samples._batcher
+    take = batcher._take
+
+    def note() -> list[Any]:
+        batch = take()
+        taken.extend(float(each.item.samples.flat[0]) for each in batch)
+        return batch
+
+    monkeypatch.setattr(batcher, "_take", note)
     with ThreadPoolExecutor(7) as pool:
         try:
             for number in range(7):
@@ -192,7 +200,7 @@ def test_segments_of_a_higher_level_go_first(driver: Driver, monkeypatch: pytest
                 )
         finally:
             go.set()
-    assert order.index(6) < order.index(4)
+    assert taken.index(6) < taken.index(4)
 
 
 def test_a_card_that_others_use_gets_the_batch_that_fits(sessions: Sessions) -> None:

@@ -38,3 +38,21 @@ def test_an_attempt_that_is_taken_back_is_not_modelled() -> None:
         words("HINCRBY p:job:j1 attempt -1"),
     ]
     assert not read(file, "p")["j1"].is_modelled
+
+
+def test_a_job_that_is_given_back_after_its_deadline_waits_before_it_is_cancelled() -> None:
+    """Two states in one transaction are two steps of the model."""
+    file = [
+        words("HSET p:job:j1 state Running token 7", "HINCRBY p:job:j1 attempt 1"),
+        words(
+            "HSET p:job:j1 state Submitted",
+            "HDEL p:job:j1 worker",
+            "HSET p:job:j1 state Cancel",
+            "HSET p:job:j1 code X",
+        ),
+    ]
+    assert read(file, "p")["j1"].shown == [
+        ("Running", 1, 1, False, False),
+        ("Submitted", 1, 1, False, False),
+        ("Cancel", 1, 1, False, False),
+    ]
