@@ -19,7 +19,7 @@ LOCKS := pyproject.toml constraints/python.txt constraints/build.txt constraints
 # Compiled into the checkout when Stemline is installed.
 NATIVE := hatch_build.py $(wildcard separation/native/*.[ch])
 define SAY_WHETHER_COMPILED
-@test -e separation/native/unet.base.so || test "$(STEMLINE_NATIVE)" = off || \
+@test -e separation/native/kernels.base.so || test "$(STEMLINE_NATIVE)" = off || \
 	echo "Without a C compiler (gcc or clang) no kernels were compiled, and separation takes longer: see docs/performance.md."
 endef
 

@@ -1,4 +1,4 @@
-"""Compile separation/native/unet.c while the package is built: one library for each instruction set.
+"""Compile separation/native/*.c while the package is built: one library for each instruction set.
 
 A wheel holds them, an editable installation has them in the checkout. The variable `STEMLINE_NATIVE` says
 what is wanted: `auto`, which is the default, warns where something cannot be compiled, `require` fails there,
@@ -69,7 +69,7 @@ def variants_of(platform: str) -> list[str]:
 
 def library(folder: Path, variant: str) -> Path:
     """Return the file of a library; with a second dot it is not taken for a module of Python."""
-    return folder / f"unet.{variant}.so"
+    return folder / f"kernels.{variant}.so"
 
 
 def compile_libraries(
@@ -91,7 +91,7 @@ def compile_libraries(
         target = library(folder, variant)
         new = target.with_suffix(".new.so")
         # Relative names, so that the library does not depend on where it is compiled.
-        inputs = ["unet.c", "-x", "c", "-"]
+        inputs = [*sorted(file.name for file in sources.glob("*.c")), "-x", "c", "-"]
         command = [*compiler, *FLAGS, *VARIANTS[variant], *options, *inputs, "-lm", "-o", os.fspath(new)]
         new.unlink(missing_ok=True)
         try:
@@ -138,12 +138,12 @@ def identities(sources: Path) -> dict[str, str]:
     separation/native/library.py compares the sources; how, and for which platform, matters here alone.
     """
     how = hashlib.sha256(Path(__file__).read_bytes() + platform_tag().encode()).hexdigest()
-    return {"unet_sources": fingerprint(sources), "unet_build": how}
+    return {"kernels_sources": fingerprint(sources), "kernels_build": how}
 
 
 def remove_libraries(folder: Path) -> None:
     """Remove what was compiled into a folder."""
-    for file in folder.glob("unet.*.so"):
+    for file in folder.glob("kernels.*.so"):
         file.unlink()
 
 
@@ -181,7 +181,7 @@ class NativeBuildHook(BuildHookInterface[Any]):
         built = [each for each in variants if library(folder, each).exists()]
         if self._scratch and built:
             build_data["force_include"].update(
-                {os.fspath(library(folder, each)): f"{FOLDER}/unet.{each}.so" for each in built}
+                {os.fspath(library(folder, each)): f"{FOLDER}/kernels.{each}.so" for each in built}
             )
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{platform}"

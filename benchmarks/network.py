@@ -23,6 +23,7 @@ from stemline.models.graph import build_graph
 from stemline.models.native_weights import native_weights
 from stemline.separation.engine import Engine
 from stemline.separation.native.library import load
+from stemline.separation.native.stft import NativeSTFT
 from stemline.separation.native.unet import UNets
 from stemline.separation.native_engine import NativeEngine
 from stemline.separation.onnx_engine import OnnxEngine
@@ -80,7 +81,8 @@ def engine_of(model: Model, threads: int = 1) -> Engine:
     if (library := load().library) is None:
         return OnnxEngine(model, partial(build, model), device="cpu", threads=threads)
     weights = native_weights(model, seeded.tensors(len(model.instruments)))
-    return NativeEngine(model, UNets(library, weights, is_softmax=False), threads=threads)
+    networks = UNets(library, weights, is_softmax=False)
+    return NativeEngine(model, networks, NativeSTFT(library), threads=threads)
 
 
 def main() -> None:

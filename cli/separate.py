@@ -142,9 +142,9 @@ def separate(
     """
     from stemline.models.checksums import known_sha256
     from stemline.models.loading import load_engine
-    from stemline.separation.heap import share_heap
+    from stemline.separation.heap import keep_heap
 
-    share_heap()
+    keep_heap()
     files = source_files(sources, output)
     # Opening the networks leaves the interpreter lock to others for most of its time.
     with ThreadPoolExecutor(1, thread_name_prefix="load") as executor:

@@ -154,13 +154,19 @@ def _native_engine(
     """Load a model into the compiled networks."""
     from stemline.models.checkpoint import read_tensors  # noqa: PLC0415  # not for graphs from the cache
     from stemline.models.native_weights import native_weights  # noqa: PLC0415  # imports numpy
+    from stemline.separation.native.stft import NativeSTFT  # noqa: PLC0415  # likewise
     from stemline.separation.native.unet import UNets  # noqa: PLC0415  # likewise
     from stemline.separation.native_engine import NativeEngine  # noqa: PLC0415  # likewise
 
     tensors = native_weights(model, read_tensors(weights))
     networks = UNets(library, tensors, is_softmax=model.mask is MaskKind.SOFTMAX)
     return NativeEngine(
-        model, networks, threads=options.threads, at_once=options.at_once, kernels=instructions
+        model,
+        networks,
+        NativeSTFT(library),
+        threads=options.threads,
+        at_once=options.at_once,
+        kernels=instructions,
     )
 
 

@@ -83,7 +83,13 @@ class TransformingEngine(Engine, Protocol):
     transform: str
 
     def stems(
-        self, samples: Samples, instruments: Sequence[str], extension: Extension, *, level: int = 0
+        self,
+        samples: Samples,
+        instruments: Sequence[str],
+        extension: Extension,
+        *,
+        alone: bool = False,
+        level: int = 0,
     ) -> list[Samples]:
         """Return stems of a segment; where `transform` is `device`.
 
@@ -91,7 +97,7 @@ class TransformingEngine(Engine, Protocol):
             samples: (2, span(512)); faster where each two samples of a moment lie beside each other.
             instruments: Which stems.
             extension: What happens above 11 kHz.
-            level: See `masks`.
+            alone, level: See `masks`.
 
         Returns:
             An array of the shape of `samples` for each of them; the caller may change it.

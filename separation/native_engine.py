@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stemline.separation.extension import Extension
 from stemline.separation.graph_engine import log_loaded
+from stemline.separation.native.stft import NativeSTFT
 from stemline.separation.native.unet import UNets
-from stemline.separation.network import Network
+from stemline.separation.network import SEGMENT_FRAMES, Network
+from stemline.separation.stft import Samples
 
 
 class NativeEngine:
-    """The networks of one model in compiled code; an `Engine`.
+    """The networks of one model in compiled code, and the transforms; a `TransformingEngine`.
 
     Each segment runs on an equal part of the threads, and as many segments as possible are in flight: that is
     faster than one segment at a time on all threads. A segment that is alone has a thread for each network.
@@ -21,6 +24,7 @@ class NativeEngine:
     Args:
         network: What the networks are called.
         networks: Runs them.
+        stft: Runs the transforms.
         threads: CPUs to use.
         at_once: How many segments are computed at the same time; by default as many as there are threads.
         kernels: The instruction set of the compiled code, for the log.
@@ -28,12 +32,13 @@ class NativeEngine:
 
     any_length = True
     device = "cpu"
-    transform = "host"
+    transform = "device"
 
     def __init__(
         self,
         network: Network,
         networks: UNets,
+        stft: NativeSTFT,
         *,
         threads: int = 1,
         at_once: int | None = None,
@@ -42,6 +47,7 @@ class NativeEngine:
         self.network = network
         self.in_flight = min(at_once or threads, threads)
         self._networks = networks
+        self._stft = stft
         self._threads = threads
         log_loaded(self, kernels=kernels)
 
@@ -55,3 +61,20 @@ class NativeEngine:
         """Return the share of every instrument; see `Engine.masks`."""
         threads = self._threads if alone else self._threads // self.in_flight
         return self._networks.masks(magnitude, threads=threads)
+
+    def stems(
+        self,
+        samples: Samples,
+        instruments: Sequence[str],
+        extension: Extension,
+        *,
+        alone: bool = False,
+        level: int = 0,
+    ) -> list[Samples]:
+        """Return stems of a segment; see `TransformingEngine.stems`."""
+        spectrum, magnitude = self._stft.forward(samples, SEGMENT_FRAMES)
+        masks = self.masks(magnitude, alone=alone, level=level)
+        del magnitude
+        shares = [masks[self.network.instruments.index(name)] for name in instruments]
+        del masks  # the others are needed no more
+        return [self._stft.share(samples, spectrum, share, extension.share(share)) for share in shares]

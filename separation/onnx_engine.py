@@ -80,7 +80,13 @@ class OnnxEngine(GraphEngine):
         return self._masks_runner().run(magnitude, alone=alone, level=level)
 
     def stems(
-        self, samples: Samples, instruments: Sequence[str], extension: Extension, *, level: int = 0
+        self,
+        samples: Samples,
+        instruments: Sequence[str],
+        extension: Extension,
+        *,
+        alone: bool = False,  # noqa: ARG002  # a card is not shared out
+        level: int = 0,
     ) -> list[Samples]:
         """Return stems of a segment, where `transform` is `device`; see `TransformingEngine.stems`."""
         if self._samples is None:

@@ -113,7 +113,7 @@ class Separator(StreamSeparator):
         if self._transforming is not None:
             names = [name for name, _ in inverted]
             stems = self._transforming.stems(
-                window.samples(order="F"), names, self.extension, level=self.level
+                window.samples(order="F"), names, self.extension, alone=window.only, level=self.level
             )
             check_output(self.engine, stems)
             timer.add("infer", clock)

@@ -44,11 +44,12 @@ def lint() -> list[str]:
     for compiler in compilers():
         for variant in hatch_build.variants_of(hatch_build.platform_tag()):
             options = ("-std=gnu11", *hatch_build.VARIANTS[variant], *_WARNINGS)
-            # Not -fsyntax-only, with which GCC finds no unused function.
-            command = [compiler, *options, "-S", "-o", os.devnull, "unet.c"]
-            done = subprocess.run(command, cwd=_SOURCES, capture_output=True, text=True, check=False)
-            if done.returncode:
-                found.append(f"{compiler}, {variant}:\n{done.stderr}")
+            for source in sorted(_SOURCES.glob("*.c")):
+                # Not -fsyntax-only, with which GCC finds no unused function.
+                command = [compiler, *options, "-S", "-o", os.devnull, source.name]
+                done = subprocess.run(command, cwd=_SOURCES, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    found.append(f"{compiler}, {variant}:\n{done.stderr}")
     return found
 
 

@@ -16,7 +16,7 @@ from stemline.separation.logs import get_logger
 log = get_logger(__name__)
 
 VARIABLE: Final = "STEMLINE_KERNELS"
-#: Instruction sets from the least to the most: `unet_best()` of the base library returns an index of them.
+#: Instruction sets from the least to the most: `kernels_best()` of the base library returns an index of them.
 SETS: Final = ("base", "avx2", "avx512")
 CHOICES: Final = ("auto", "off", *SETS)
 _FOLDER = Path(__file__).parent
@@ -68,7 +68,7 @@ def find(kernels: str | None = None, folder: Path = _FOLDER) -> Found:
 def _find(choice: str, folder: Path) -> Found:
     try:
         base = _open(folder, "base")
-        possible = SETS[: int(base.unet_best()) + 1]
+        possible = SETS[: int(base.kernels_best()) + 1]
         if choice == "auto":
             if possible == ("base",) and platform.machine() in _X86:
                 return Found(None, "", "this processor has no AVX2, without which ONNX Runtime is faster")
@@ -88,7 +88,7 @@ class _Unusable(Exception):
 
 
 def _file(folder: Path, name: str) -> Path:
-    return folder / f"unet.{name}.so"
+    return folder / f"kernels.{name}.so"
 
 
 def _open(folder: Path, name: str) -> ctypes.CDLL:
@@ -103,7 +103,7 @@ def _open(folder: Path, name: str) -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(os.fspath(file))
         compiled_from = ctypes.string_at(
-            ctypes.addressof(ctypes.c_char.in_dll(library, "unet_sources"))
+            ctypes.addressof(ctypes.c_char.in_dll(library, "kernels_sources"))
         ).decode()
     except (OSError, ValueError) as error:  # such as a library for another libc or processor
         raise _Unusable(f"{file.name} cannot be loaded: {error}") from None

@@ -6,12 +6,6 @@
 
 #include "strided.h"
 
-#if defined(_WIN32)
-#define EXPORTED __declspec(dllexport)
-#else
-#define EXPORTED __attribute__((visibility("default")))
-#endif
-
 #define LAYERS 6
 #define BINS 1024
 #define CHANNELS 2
@@ -232,18 +226,4 @@ EXPORTED void unet_shares(float *const *logits, int networks, int is_softmax, co
         }
         for (int n = 0; n < networks; n++) store(logits[n] + i, load(logits[n] + i) / squares);
     }
-}
-
-/* The best instruction set of this processor that there is a library for: 2 for AVX-512, 1 for AVX2, else 0. */
-EXPORTED int unet_best(void) {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd")
-        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return 2;
-    return 1;
-#else
-    return 0;
-#endif
 }

@@ -16,6 +16,11 @@
 #define ROWS 6
 #endif
 
+#if defined(_WIN32)
+#define EXPORTED __declspec(dllexport)
+#else
+#define EXPORTED __attribute__((visibility("default")))
+#endif
 #define INLINE static inline __attribute__((always_inline))
 /* For what is called from several places, and long: so the compiler sees it once. */
 #define APART static __attribute__((noinline))
@@ -56,6 +61,18 @@ INLINE vector exponential(vector value) {
     return sum * (vector)((__builtin_convertvector(power, integers) + 127) << 23);
 }
 
+/* The values of two vectors, numbered 0 to LANES - 1 and LANES to 2 * LANES - 1, that `from` names. */
+INLINE vector shuffled(vector a, vector b, integers from) {
+#if defined(__clang__)
+    vector result;
+    UNROLL
+    for (int i = 0; i < LANES; i++) result[i] = from[i] < LANES ? a[from[i]] : b[from[i] - LANES];
+    return result;
+#else
+    return __builtin_shuffle(a, b, from);
+#endif
+}
+
 /* Exchange rows and columns of LANES x LANES values: in each step, every second row takes the other half of
    its pairs. */
 INLINE void transpose(vector *rows) {
@@ -71,18 +88,38 @@ INLINE void transpose(vector *rows) {
         for (int i = 0; i < LANES; i++) {
             if (i & distance) continue;
             vector a = rows[i], b = rows[i + distance];
-#if defined(__clang__)
-            UNROLL
-            for (int k = 0; k < LANES; k++) {
-                rows[i][k] = low[k] < LANES ? a[low[k]] : b[low[k] - LANES];
-                rows[i + distance][k] = high[k] < LANES ? a[high[k]] : b[high[k] - LANES];
-            }
-#else
-            rows[i] = __builtin_shuffle(a, b, low);
-            rows[i + distance] = __builtin_shuffle(a, b, high);
-#endif
+            rows[i] = shuffled(a, b, low);
+            rows[i + distance] = shuffled(a, b, high);
         }
     }
+}
+
+/* Put the values of two vectors that have even numbers into the first, and the others into the second. */
+INLINE void deinterleave(vector *first, vector *second) {
+    integers even, odd;
+    UNROLL
+    for (int i = 0; i < LANES; i++) even[i] = 2 * i, odd[i] = 2 * i + 1;
+    vector a = *first, b = *second;
+    *first = shuffled(a, b, even), *second = shuffled(a, b, odd);
+}
+
+/* The inverse of `deinterleave`. */
+INLINE void interleave(vector *first, vector *second) {
+    integers low, high;
+    UNROLL
+    for (int i = 0; i < LANES; i++) {
+        low[i] = i % 2 * LANES + i / 2;
+        high[i] = low[i] + LANES / 2;
+    }
+    vector a = *first, b = *second;
+    *first = shuffled(a, b, low), *second = shuffled(a, b, high);
+}
+
+INLINE vector reversed(vector values) {
+    integers last;
+    UNROLL
+    for (int i = 0; i < LANES; i++) last[i] = LANES - 1 - i;
+    return shuffled(values, values, last);
 }
 
 #endif

@@ -38,7 +38,7 @@ class Build:
     @property
     def sets(self) -> set[str]:
         """The instruction sets of the libraries in the wheel."""
-        return {Path(target).stem.removeprefix("unet.") for target in self.included}
+        return {Path(target).stem.removeprefix("kernels.") for target in self.included}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a small source; the platform has all instruction sets, whatever this machine is."""
     sources = tmp_path / "project" / "src" / hatch_build.FOLDER
     sources.mkdir(parents=True)
-    (sources / "unet.c").write_text('#include "numbers.h"\nint unet_best(void) { return NUMBER; }\n')
+    (sources / "unet.c").write_text('#include "numbers.h"\nint kernels_best(void) { return NUMBER; }\n')
     (sources / "numbers.h").write_text("#define NUMBER 2\n")
     monkeypatch.setattr(hatch_build, "platform_tag", lambda: LINUX)
     monkeypatch.delenv("STEMLINE_NATIVE", raising=False)
@@ -98,9 +98,9 @@ def test_each_library_has_its_instruction_set(root: Path, compiler: Path) -> Non
     build = Build(root)
     assert build.sets == set(VARIANTS)
     options = {target: text.decode() for target, text in build.included.items()}
-    assert "-mavx" not in options[f"{hatch_build.FOLDER}/unet.base.so"]
-    assert "-mavx512" not in options[f"{hatch_build.FOLDER}/unet.avx2.so"]
-    assert "-mavx512f" in options[f"{hatch_build.FOLDER}/unet.avx512.so"]
+    assert "-mavx" not in options[f"{hatch_build.FOLDER}/kernels.base.so"]
+    assert "-mavx512" not in options[f"{hatch_build.FOLDER}/kernels.avx2.so"]
+    assert "-mavx512f" in options[f"{hatch_build.FOLDER}/kernels.avx512.so"]
 
 
 @pytest.mark.parametrize(

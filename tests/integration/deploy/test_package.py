@@ -35,7 +35,7 @@ IMPORTED = "a file of the current folder was imported"
 CONSOLE = {".html", ".js", ".css", ".svg", ".md", ".ts"}
 KINDS = {".py", ".lua", ".typed", ".c", ".h", *CONSOLE}
 """Suffixes of the files of our packages."""
-COMPILED = {f"{hatch_build.FOLDER}/unet.{name}.so" for name in variants_of(platform_tag())}
+COMPILED = {f"{hatch_build.FOLDER}/kernels.{name}.so" for name in variants_of(platform_tag())}
 """What the build adds to them where there is a compiler."""
 
 

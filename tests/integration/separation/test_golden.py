@@ -18,6 +18,7 @@ from stemline.models.native_weights import native_weights
 from stemline.separation.engine import Engine
 from stemline.separation.extension import Extension
 from stemline.separation.native.library import load
+from stemline.separation.native.stft import NativeSTFT
 from stemline.separation.native.unet import UNets
 from stemline.separation.native_engine import NativeEngine
 from stemline.separation.onnx_engine import OnnxEngine
@@ -69,7 +70,8 @@ def native_engine(model: Model) -> NativeEngine:
     if library is None:
         missing("what the build compiles")
     weights = native_weights(model, seeded.tensors(len(model.instruments)))
-    return NativeEngine(model, UNets(library, weights, is_softmax=model.mask is MaskKind.SOFTMAX), threads=2)
+    networks = UNets(library, weights, is_softmax=model.mask is MaskKind.SOFTMAX)
+    return NativeEngine(model, networks, NativeSTFT(library), threads=2)
 
 
 def test_the_song_is_the_one_that_was_recorded(golden) -> None:

@@ -93,9 +93,9 @@ def test_all_models_that_the_settings_name_are_compared(folder: Path) -> None:
         ({}, Found(ctypes.CDLL(None), "avx2"), "ok", "those for avx2"),
         (
             {},
-            Found(None, "", "unet.base.so was not built"),
+            Found(None, "", "kernels.base.so was not built"),
             "warning",
-            "unet.base.so was not built: ONNX Runtime",
+            "kernels.base.so was not built: ONNX Runtime",
         ),
         ({"kernels": "avx512"}, DeviceError("The processor cannot."), "error", "The processor cannot."),
         ({"kernels": "off"}, AssertionError(), "ok", "switched off by STEMLINE_KERNELS"),

@@ -18,7 +18,7 @@ from tests.conftest import missing
 #: Stands for the networks: the processor is what the variable says.
 SOURCE = """
 #include <stdlib.h>
-int unet_best(void) { return atoi(getenv("TEST_BEST")); }
+int kernels_best(void) { return atoi(getenv("TEST_BEST")); }
 """
 
 
@@ -40,7 +40,7 @@ def folder(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setenv("TEST_BEST", "2")
     shutil.copy(compiled / "unet.c", tmp_path)
     for name in library.SETS:
-        shutil.copy(compiled / "unet.base.so", tmp_path / f"unet.{name}.so")
+        shutil.copy(compiled / "kernels.base.so", tmp_path / f"kernels.{name}.so")
     library._log_once.cache_clear()
     yield tmp_path
     library._find.cache_clear()
@@ -57,7 +57,7 @@ def test_the_best_that_the_processor_runs_is_loaded(
     monkeypatch.setenv("TEST_BEST", str(best))
     loaded = library.load(folder=folder).library
     assert loaded is not None
-    assert loaded._name == str(folder / f"unet.{name}.so")
+    assert loaded._name == str(folder / f"kernels.{name}.so")
     assert name == library.find(folder=folder).instructions
     assert loaded is library.load("auto", folder).library
 
@@ -73,7 +73,7 @@ def test_x86_without_avx2_is_left_to_onnx_runtime(folder: Path, monkeypatch: pyt
 
 def test_a_library_that_was_left_out_is_not_needed(folder: Path) -> None:
     """Where the compiler did not know the best instruction set, the next one is taken."""
-    (folder / "unet.avx512.so").unlink()
+    (folder / "kernels.avx512.so").unlink()
     assert "avx2" == library.find(folder=folder).instructions
 
 
@@ -103,8 +103,8 @@ def test_what_the_processor_cannot_run_is_not_loaded(folder: Path, monkeypatch: 
 
 def test_a_named_library_that_was_not_built_is_an_error(folder: Path) -> None:
     """It is not replaced by another one."""
-    (folder / "unet.avx2.so").unlink()
-    with pytest.raises(DeviceError, match=r"unet\.avx2\.so was not built"):
+    (folder / "kernels.avx2.so").unlink()
+    with pytest.raises(DeviceError, match=r"kernels\.avx2\.so was not built"):
         library.load("avx2", folder)
 
 
@@ -157,9 +157,9 @@ def test_where_none_can_be_used_the_log_says_why(spoil: Callable[[Path], str], f
 
 def test_a_damaged_library_is_not_replaced_by_a_slower_one(folder: Path) -> None:
     """That the installation is damaged is said, instead of being slow without a word."""
-    (folder / "unet.avx512.so").write_bytes(b"\x7fELF" + bytes(100))
+    (folder / "kernels.avx512.so").write_bytes(b"\x7fELF" + bytes(100))
     assert library.find(folder=folder).library is None
-    assert "unet.avx512.so cannot be loaded" in library.find(folder=folder).reason
+    assert "kernels.avx512.so cannot be loaded" in library.find(folder=folder).reason
 
 
 def test_the_build_and_the_loader_agree_on_the_sources() -> None:

@@ -13,6 +13,7 @@ from stemline.models.graph import build_graph
 from stemline.models.native_weights import native_weights
 from stemline.separation.errors import BrokenNetwork, WeightsCorrupt
 from stemline.separation.native.library import SETS, find
+from stemline.separation.native.stft import NativeSTFT
 from stemline.separation.native.unet import UNets
 from stemline.separation.native_engine import NativeEngine
 from stemline.separation.network_output import check_output
@@ -38,6 +39,12 @@ def networks(model: str, instructions: str = "auto") -> UNets:
     library = find(instructions).library
     weights = native_weights(MODELS[model], tensors(model))
     return UNets(library, weights, is_softmax=MODELS[model].mask is MaskKind.SOFTMAX)
+
+
+def stft() -> NativeSTFT:
+    library = find("auto").library
+    assert library is not None
+    return NativeSTFT(library)
 
 
 @cache
@@ -105,7 +112,7 @@ def test_what_is_no_number_is_found(value: float) -> None:
     """A broken value is not hidden by an activation: the engine's caller refuses the masks."""
     magnitude = spectrogram(64)
     magnitude[0, 3, 5] = value
-    engine = NativeEngine(MODELS["2stems"], networks("2stems"))
+    engine = NativeEngine(MODELS["2stems"], networks("2stems"), stft())
     with pytest.raises(BrokenNetwork):
         check_output(engine, engine.masks(magnitude))
 
@@ -118,7 +125,7 @@ def test_what_a_layer_computes_wrongly_is_found(model: str, name: str) -> None:
     weights[f"{name}/bias"] = np.full_like(weights[f"{name}/bias"], np.nan)
     two = native_weights(MODELS[model], weights)[:2]
     broken = UNets(networks(model)._library, two, is_softmax=MODELS[model].mask is MaskKind.SOFTMAX)
-    engine = NativeEngine(MODELS[model], broken)
+    engine = NativeEngine(MODELS[model], broken, stft())
     with pytest.raises(BrokenNetwork):
         check_output(engine, engine.masks(spectrogram(64)))
 

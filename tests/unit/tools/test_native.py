@@ -10,7 +10,7 @@ import hatch_build
 from tests.conftest import missing
 from tools import native
 
-CLEAN = "int unet_best(void) { return 0; }\n"
+CLEAN = "int kernels_best(void) { return 0; }\n"
 
 
 @pytest.fixture
