@@ -1,14 +1,16 @@
-"""Spleeter's networks in compiled code and in ONNX Runtime, on one core: `make bench-native`.
+"""Spleeter's networks and transforms in compiled code, beside ONNX Runtime and numpy: `make bench-native`.
 
-Least processor times of alternating runs on a segment of 11.9 s, and errors of the masks against the same
-network in double precision. The weights of two stems are the real ones, those of four are made of a seed.
+Least processor times of alternating runs on a segment of 11.9 s, on one core, and errors of the masks against
+the same network in double precision. The weights of two stems are the real ones, those of four are made of a
+seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from ctypes import CDLL
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,9 @@ from stemline.models.graph import build_graph
 from stemline.models.native_weights import native_weights
 from stemline.models.weights import WeightStore
 from stemline.separation import stft
+from stemline.separation.extension import Extension
 from stemline.separation.native.library import SETS, find
+from stemline.separation.native.stft import NativeSTFT
 from stemline.separation.native.unet import UNets, Weights
 from stemline.separation.network import MASK_EPSILON, NETWORK_BINS
 from stemline.separation.onnx_engine import OnnxEngine
@@ -36,10 +40,44 @@ Array = NDArray[np.float32]
 Masks = Callable[[], list[Array]]
 
 
+def segment() -> Array:
+    """Return a segment, (2, span(512)), of the song that is made by code."""
+    return np.ascontiguousarray(song.mix(song.stems(13.0))[: stft.span(512)].T)
+
+
 def spectrogram() -> Array:
-    """Return the magnitudes of a segment of the song that is made by code."""
-    mix = song.mix(song.stems(13.0))[: stft.span(512)]
-    return np.ascontiguousarray(stft.magnitude(stft.forward(np.ascontiguousarray(mix.T), NETWORK_BINS)))
+    """Return the magnitudes of the segment."""
+    return np.ascontiguousarray(stft.magnitude(stft.forward(segment(), NETWORK_BINS)))
+
+
+def libraries() -> Iterator[tuple[str, CDLL]]:
+    """Yield the libraries that are faster than the base one, of those that this processor can run."""
+    for name in SETS[1 : SETS.index(find("auto").instructions) + 1]:
+        library = find(name).library
+        assert library is not None
+        yield name, library
+
+
+def transforms() -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+    """Return what computes the magnitudes of the segment, and a stem from a mask of its own shape."""
+    samples = segment()
+    moments = np.asfortranarray(samples)
+    spectrum = stft.forward(samples, NETWORK_BINS)
+    mask = np.random.default_rng(0).random(spectrum.shape, dtype=np.float32)
+    above = Extension.AVERAGE.share(mask)
+    found: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "numpy": (
+            lambda: stft.magnitude(stft.forward(samples, NETWORK_BINS)),
+            lambda: stft.share(samples, spectrum, mask, above),
+        )
+    }
+    for name, library in libraries():
+        native = NativeSTFT(library)
+        found[f"compiled, {name}"] = (
+            partial(native.forward, moments, mask.shape[1]),
+            partial(native.share, moments, spectrum, mask, above),
+        )
+    return found
 
 
 def forms(model: Model, tensors: Tensors, magnitude: Array) -> dict[str, Masks]:
@@ -47,9 +85,7 @@ def forms(model: Model, tensors: Tensors, magnitude: Array) -> dict[str, Masks]:
     graph = build_graph(model, tensors, polyphase=True).SerializeToString()
     engine = OnnxEngine(model, lambda **_: graph, device="cpu", threads=1)
     found: dict[str, Masks] = {"ONNX Runtime": lambda: list(engine.masks(magnitude))}
-    for name in SETS[1 : SETS.index(find("auto").instructions) + 1]:
-        library = find(name).library
-        assert library is not None
+    for name, library in libraries():
         networks = UNets(library, native_weights(model, tensors), is_softmax=False)
         found[f"compiled, {name}"] = partial(networks.masks, magnitude)
     return found
@@ -98,6 +134,25 @@ def exact_share(weights: list[Weights], magnitude: Array) -> NDArray[np.float64]
     return np.asarray(powers[0] / sum(powers))
 
 
+def report_transforms(report: Report, runs: int) -> None:
+    """Add the times of the transforms."""
+    both = transforms()
+    times: dict[str, list[list[float]]] = {form: [[], []] for form in both}
+    for _ in range(5 * runs):
+        for form, calls in both.items():
+            for call, values in zip(calls, times[form], strict=True):
+                started = time.process_time()
+                call()
+                values.append(1000 * (time.process_time() - started))
+    rows = []
+    for form, (forward, share) in times.items():
+        key = form.removeprefix("compiled, ")
+        report.add(f"transform.{key}_ms", forward, unit="ms", label=f"transform, {form}")
+        report.add(f"inverse.{key}_ms", share, unit="ms", label=f"one stem, {form}")
+        rows.append((form, f"{min(forward):.1f} ms", f"{min(share):.1f} ms"))
+    report.table("transforms", ("", "samples to magnitudes", "mask to one stem"), rows)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -105,8 +160,11 @@ def main() -> None:
     asked = parser.parse_args()
     report = Report(
         "native",
-        "Spleeter's networks in compiled code and in ONNX Runtime: a segment on one core",
-        ["benchmarks/native.py", "separation/native/strided.h", "separation/native/winograd.h"],
+        "Spleeter's networks and transforms in compiled code: a segment on one core",
+        [
+            "benchmarks/native.py",
+            *(f"separation/native/{name}" for name in ("strided.h", "winograd.h", "stft.c")),
+        ],
     )
     magnitude = spectrogram()
     square = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
@@ -152,6 +210,7 @@ def main() -> None:
         "root mean square of errors",
     )
     report.table("forms", head, rows)
+    report_transforms(report, asked.runs)
     report.write()
 
 

@@ -97,7 +97,8 @@ class TransformingEngine(Engine, Protocol):
             samples: (2, span(512)); faster where each two samples of a moment lie beside each other.
             instruments: Which stems.
             extension: What happens above 11 kHz.
-            alone, level: See `masks`.
+            alone: See `masks`.
+            level: See `masks`.
 
         Returns:
             An array of the shape of `samples` for each of them; the caller may change it.

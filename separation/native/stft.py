@@ -38,7 +38,7 @@ class NativeSTFT:
         """Return an instrument's samples; see `separation.stft.share`."""
         frames = spectrum.shape[1]
         shape = (CHANNELS, frames, NETWORK_BINS)
-        if (spectrum.shape, spectrum.dtype) != (shape, np.complex64) or mask.shape != shape:
+        if spectrum.dtype != np.complex64 or not shape == spectrum.shape == mask.shape:
             raise ValueError(f"Expected a spectrum and a mask of {shape}: {spectrum.shape}, {mask.shape}.")
         if above is not None:
             if above.shape != (CHANNELS, frames, 1):

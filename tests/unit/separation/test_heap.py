@@ -14,14 +14,14 @@ import pytest
 from stemline.runtime import bootstrap
 from stemline.runtime.errors import UnusableFolder
 from stemline.runtime.settings import Settings
-from stemline.separation.heap import keep_heap, share_heap
+from stemline.separation.heap import keep_heap
 
 #: Starts threads that hold memory of glibc's own, and prints how many heaps `malloc_info` lists.
 THREADS = """
 import ctypes, sys, tempfile, threading
-from stemline.separation.heap import share_heap
+from stemline.separation.heap import keep_heap
 if sys.argv[1]:
-    share_heap()
+    keep_heap()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 barrier = threading.Barrier(5)
@@ -75,7 +75,7 @@ def test_freed_memory_is_used_again() -> None:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc")
 def test_threads_share_one_heap() -> None:
     """Threads that take memory at the same time take it from one heap, instead of one for each."""
-    heaps = [int(subprocess.check_output([sys.executable, "-c", THREADS, call])) for call in ("", "share")]
+    heaps = [int(subprocess.check_output([sys.executable, "-c", THREADS, call])) for call in ("", "keep")]
     assert heaps[0] > heaps[1] == 1
 
 
@@ -89,9 +89,8 @@ def test_other_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch, library
         return library
 
     monkeypatch.setattr(ctypes, "CDLL", load)
-    share_heap()
     keep_heap()
-    assert [None, None] == asked
+    assert [None] == asked
 
 
 @pytest.mark.parametrize("device", ["cuda", "auto", "cpu"])

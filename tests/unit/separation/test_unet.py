@@ -12,12 +12,15 @@ from stemline.models.catalogue import MODELS, MaskKind
 from stemline.models.graph import build_graph
 from stemline.models.native_weights import native_weights
 from stemline.separation.errors import BrokenNetwork, WeightsCorrupt
+from stemline.separation.extension import Extension
 from stemline.separation.native.library import SETS, find
 from stemline.separation.native.stft import NativeSTFT
 from stemline.separation.native.unet import UNets
 from stemline.separation.native_engine import NativeEngine
+from stemline.separation.network import NETWORK_BINS, SEGMENT_FRAMES
 from stemline.separation.network_output import check_output
 from stemline.separation.onnx_engine import OnnxEngine
+from stemline.separation.stft import forward, share, span
 from tests.conftest import missing
 from tests.golden import seeded
 
@@ -186,3 +189,19 @@ def test_wrong_weights_are_refused(name: str, damage: str) -> None:
         found[name] = tensor.astype(np.float64)
     with pytest.raises(WeightsCorrupt):
         UNets(networks("2stems")._library, native_weights(MODELS["2stems"], found), is_softmax=False)
+
+
+@pytest.mark.parametrize("model", ["2stems", "4stems"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_stems_are_those_of_the_masks(model: str, *, alone: bool) -> None:
+    """The engine's own transforms give what the masks give between numpy's, for the stems that are wanted."""
+    engine = NativeEngine(MODELS[model], networks(model), stft(), threads=2)
+    random = np.random.default_rng(7)
+    samples = random.standard_normal((2, span(SEGMENT_FRAMES)), dtype=np.float32) * np.float32(0.1)
+    spectrum = forward(samples, NETWORK_BINS)
+    masks = dict(zip(engine.network.instruments, engine.masks(np.abs(spectrum)), strict=True))
+    wanted = engine.network.instruments[1::2]
+    for extension in Extension:
+        stems = engine.stems(samples, wanted, extension, alone=alone)
+        expected = [share(samples, spectrum, masks[name], extension.share(masks[name])) for name in wanted]
+        assert largest_difference(expected, stems) < 1e-6
