@@ -19,7 +19,7 @@ FLOOR_DB: Final = -200.0
 #: Gate of BS.1770 below which there is no loudness, LUFS.
 _GATE_LUFS = -70.0
 #: Longest frame that is given to the loudness filter, samples.
-_FRAME = 4096
+_FRAME = 16_384
 
 Samples = NDArray[np.float32]
 

@@ -13,5 +13,5 @@ def test_no_change_is_described_twice() -> None:
     entries = [line for line in _CHANGELOG.read_text().splitlines() if line.startswith("- ")]
     twice = [start for start, count in Counter(entry[:60] for entry in entries).items() if count > 1]
 
-    assert len(entries) > 50
+    assert entries
     assert not twice
