@@ -38,7 +38,7 @@ class Report:
         duration_s: Length of the decoded source, seconds.
         samples: The same in samples at 44,100 Hz.
         seconds: Work per stage (decode, transform, infer, invert, encode), summed over threads, and the
-            elapsed time as `total`.
+            elapsed time as `total`. An engine that transforms by itself does so in `infer`.
         device: What the networks ran on.
         stems: The written files, by instrument.
         waveforms, mix_waveform: Of each stem before its encoding, by instrument, and of the source.

@@ -43,7 +43,7 @@ def test_a_worker_logs_which_job_each_step_belongs_to(service):
     for line in mine.values():
         assert (job.attempt, job.token) == (line["attempt"], line["token"])
         assert line["worker"]
-    assert {"decode", "transform", "infer", "invert", "encode"} <= mine["attempt.succeeded"]["stages"].keys()
+    assert {"decode", "infer", "encode"} <= mine["attempt.succeeded"]["stages"].keys()
     failed = [line for line in lines(service, "worker") if line.get("job") == service.jobs["failure"].id]
     assert "ResourceNotFound" in {line.get("code") for line in failed}
 
