@@ -12,6 +12,7 @@ from tests.chaos.trials import run
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
+@pytest.mark.thorough
 def test_random_kills() -> None:
     """After kills at random moments no job is lost or done twice, and no stem is stale or mixed up."""
     outcome = run(8, seed=random.SystemRandom().randrange(10**6))

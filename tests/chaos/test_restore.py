@@ -58,7 +58,7 @@ def shell(commands: str, folder: Path, programs: Path, **variables: str) -> None
     subprocess.run(["bash", "-euc", commands], cwd=folder, env=environment, check=True, timeout=300)
 
 
-@pytest.mark.parametrize("kind", ["snapshot", "folder"])
+@pytest.mark.parametrize("kind", ["snapshot", pytest.param("folder", marks=pytest.mark.thorough)])
 def test_restored_jobs_succeed(service: Service, kind: str, tmp_path: Path, programs: Path) -> None:
     """The store's files are damaged; after a restore, waiting and running jobs succeed and are announced.
 

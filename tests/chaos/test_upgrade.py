@@ -31,6 +31,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     service.stop()
 
 
+@pytest.mark.thorough
 def test_records_of_the_last_release_under_load(service: Service) -> None:
     """Jobs that the last release left waiting, running and paused succeed, beside new ones under load.
 

@@ -76,6 +76,7 @@ def test_the_demo_finds_the_stems(ran: subprocess.CompletedProcess[str], folder:
     eventually(lambda: [] == left_running(folder), 120, "the end of the processes")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_second_start_finds_jobs_and_objects(
     ran: subprocess.CompletedProcess[str], folder: Path, tmp_path: Path

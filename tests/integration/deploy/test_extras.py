@@ -23,7 +23,7 @@ _IN_IMAGES = ("api", "worker")
 COMMANDS = [
     pytest.param("api", ["api"], marks=pytest.mark.thorough),
     pytest.param("worker", ["worker", "separate"], marks=pytest.mark.thorough),
-    ("gpu", ["worker", "separate"]),
+    pytest.param("gpu", ["worker", "separate"], marks=pytest.mark.thorough),
     pytest.param("callbacks", ["worker", "callbacks"], marks=pytest.mark.thorough),
     ("callbacks", ["beat"]),
     ("flower", ["flower"]),

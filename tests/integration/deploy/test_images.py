@@ -84,8 +84,10 @@ def test_a_tampered_package_is_not_installed(tmp_path: Path):
     "service",
     [
         "api",
-        "worker",
-        *(pytest.param(each, marks=pytest.mark.thorough) for each in ("callbacks", "beat", "flower")),
+        *(
+            pytest.param(each, marks=pytest.mark.thorough)
+            for each in ("worker", "callbacks", "beat", "flower")
+        ),
     ],
 )
 def test_the_command_of_an_image_runs_and_its_probe_says_so(

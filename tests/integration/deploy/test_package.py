@@ -142,6 +142,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     assert set() == wanted - content(wheel).keys()
 
 
+@pytest.mark.thorough
 def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
     """The source distribution holds no deployment files, and the wheel built from it is the same."""
     with tarfile.open(sdist) as archive:
@@ -154,6 +155,7 @@ def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path,
     assert content(wheel) == content(build(tmp_path, "--wheel", sdist))
 
 
+@pytest.mark.thorough
 def test_an_image_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     """What `.dockerignore` lets through and the Dockerfile copies is enough to build the same wheel.
 
@@ -210,6 +212,7 @@ def test_up_works_beside_misleading_files(programs: Path, misleading_folder: Pat
     assert [] == [name for name, text in logs.items() if IMPORTED in text]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_several_api_processes_work_beside_misleading_files(
     programs: Path, misleading_folder: Path, valkey_server: ValkeyServer

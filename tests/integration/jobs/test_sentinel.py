@@ -59,6 +59,7 @@ def was_reported(service: Service, job_id: str) -> bool:
     return any(job_id.encode() in each.body for each in list(service.receiver.received))
 
 
+@pytest.mark.thorough
 def test_nothing_answered_is_lost_when_the_primary_dies(group: SentinelGroup, service: Service) -> None:
     """Every job accepted before, while and after the primary was killed runs and has its callback."""
     before = accepted(service, 2)

@@ -96,7 +96,13 @@ def test_two_stems_of_the_demo_song_equal_spleeters(golden, weights_2stems: Path
     check(load_engine("2stems"), decode16(path), golden("2stems_demo.npz"))
 
 
-@pytest.mark.parametrize("make", [seeded_engine, native_engine], ids=["onnxruntime", "native"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(seeded_engine, id="onnxruntime", marks=pytest.mark.thorough),
+        pytest.param(native_engine, id="native"),
+    ],
+)
 @pytest.mark.parametrize("name", ["4stems", pytest.param("5stems", marks=pytest.mark.thorough)])
 def test_other_models_equal_spleeters(golden, name: str, make: Callable[[Model], Engine]) -> None:
     """With seeded weights 4 and 5 stems are what Spleeter's own code makes with the same weights."""

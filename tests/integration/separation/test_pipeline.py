@@ -237,6 +237,7 @@ def test_every_error_has_a_message() -> None:
         assert error().message == error.__doc__
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_song(tmp_path: Path, weights_2stems) -> None:
     """Three minutes need the memory of one, within what an allocator keeps; 0.34 GB on two processors, and a
     little more where Python or the libraries are built otherwise."""

@@ -85,7 +85,13 @@ def check(
         assert np.abs(stem - expected[name]).max() < TOLERANCE
 
 
-@pytest.mark.parametrize("extension", Extension)
+@pytest.mark.parametrize(
+    "extension",
+    [
+        Extension.AVERAGE,
+        *(pytest.param(each, marks=pytest.mark.thorough) for each in (Extension.UPPER, Extension.ZEROS)),
+    ],
+)
 def test_two_stems_of_a_song(
     extension: Extension, on_device: OnnxEngine, on_host: OnnxEngine, mix: np.ndarray
 ) -> None:
@@ -134,7 +140,8 @@ def test_equal_silent_and_loud_channels(on_device: OnnxEngine, on_host: OnnxEngi
     check(on_device, on_host, part * np.float32(3))
 
 
-@pytest.mark.parametrize("name", ["4stems", pytest.param("5stems", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["4stems", "5stems"])
 def test_more_stems(name: str, mix: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks with other activations and masks, whose weights are made; batches of one segment."""
     install(monkeypatch, ProcessorAsCard(), Driver(free=1 << 30))
@@ -154,6 +161,7 @@ def test_more_stems(name: str, mix: np.ndarray, monkeypatch: pytest.MonkeyPatch)
     check(on_device, on_host, mix[:100_000], model.instruments[1:3], Extension.UPPER)
 
 
+@pytest.mark.thorough
 def test_a_resampled_mono_file(
     on_device: OnnxEngine, on_host: OnnxEngine, mix: np.ndarray, tmp_path: Path
 ) -> None:

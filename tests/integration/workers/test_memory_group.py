@@ -80,6 +80,7 @@ def group() -> Iterator[Group]:
     made.close()
 
 
+@pytest.mark.thorough
 def test_heavy_jobs_wait_for_each_other(valkey_server, s3_server, group: Group, tmp_path: Path) -> None:
     """Two processes have room for one network: every job is done, one after the other, and none is killed."""
     redis.Redis.from_url(valkey_server.url).flushall()

@@ -33,7 +33,12 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in STEPS if name not in {"songs", "device_only", "out_of_memory"}]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.thorough] * (name in {"host", "busy"}))
+        for name in STEPS
+        if name not in {"songs", "device_only", "out_of_memory"}
+    ],
 )
 def test_a_step_has_a_result_on_a_card(name: str, sessions: Sessions) -> None:
     """Each step that needs CUDA alone runs on the stand-in, and its result can be reported."""
