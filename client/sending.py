@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _CHUNK: Final = 1 << 18
 _FAULTS: Final = 5
 """Parts that may fail; each of them is sent again."""
+_REFUSALS: Final = frozenset({401, 403, 404, 405, 413, 501})
+"""Statuses with which a store refuses a part for good, unless its link was old."""
 
 
 def send_file(client: Sender, path: Path, progress: Progress | None = None) -> str:
@@ -53,7 +55,8 @@ def send_file(client: Sender, path: Path, progress: Progress | None = None) -> s
 def _send_parts(client: Sender, upload: Upload, file: BinaryIO, progress: Progress | None) -> str:
     faults, unanswered = 0, UnansweredTries()
     while upload.parts:
-        for number, url in upload.parts.items():
+        links = list(upload.parts.items())
+        for number, url in links:
             start = (number - 1) * upload.part_size
             length = min(upload.part_size, upload.size - start)
             try:
@@ -69,13 +72,19 @@ def _send_parts(client: Sender, upload: Upload, file: BinaryIO, progress: Progre
             except httpx.HTTPError as error:
                 faults += 1
                 is_silent = isinstance(error, httpx.TransportError) and unanswered.should_end()
-                if faults >= _FAULTS or is_silent:
+                # The first link is new, so it has not expired.
+                is_refused = number == links[0][0] and _is_refusal(error)
+                if faults >= _FAULTS or is_silent or is_refused:
                     raise TransferFailed(
                         f"part {number} of {upload.key} could not be sent: {reason_of_transfer(error)}"
                     ) from error
                 break  # what arrived of it is asked for below
         upload = client.send(uploads.resume_upload(upload))
     return client.send(uploads.complete_upload(upload))
+
+
+def _is_refusal(error: httpx.HTTPError) -> bool:
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _REFUSALS
 
 
 def _read(file: BinaryIO, start: int, length: int, progress: Progress | None) -> Iterator[bytes]:

@@ -242,7 +242,7 @@ class TooManyListeners(TryAgain):
 
 
 class StoreUnavailable(TryAgain):
-    """The job store is not available; a change may be stored. Please try again, with its Idempotency-Key."""
+    """The job store is not available. Please try again, changes with their Idempotency-Key."""
 
     def __init__(
         self,

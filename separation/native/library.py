@@ -20,7 +20,7 @@ VARIABLE: Final = "STEMLINE_KERNELS"
 SETS: Final = ("base", "avx2", "avx512")
 CHOICES: Final = ("auto", "off", *SETS)
 _FOLDER = Path(__file__).parent
-_X86: Final = ("x86_64", "AMD64")
+_X86: Final = ("x86_64", "amd64")
 
 
 class Found(NamedTuple):
@@ -70,7 +70,7 @@ def _find(choice: str, folder: Path) -> Found:
         base = _open(folder, "base")
         possible = SETS[: int(base.kernels_best()) + 1]
         if choice == "auto":
-            if possible == ("base",) and platform.machine() in _X86:
+            if possible == ("base",) and platform.machine().lower() in _X86:
                 return Found(None, "", "this processor has no AVX2, without which ONNX Runtime is faster")
             # A compiler that does not know an instruction set leaves its library out.
             chosen = next(name for name in reversed(possible) if _file(folder, name).exists())

@@ -8,7 +8,6 @@
 #include "vectors.h"
 
 #include <math.h>
-#include <string.h>
 
 #define FRAME 4096
 #define HOP 1024

@@ -86,12 +86,18 @@ def test_a_part_that_was_refused_is_sent_again(service: Service, song: Path, sta
     assert 2 == service.calls.count("PUT /uploads")
 
 
-def test_a_store_that_takes_no_part_ends_the_upload(service: Service, song: Path) -> None:
-    """After some refusals it is given up: the error names part and status, and nothing is left behind."""
-    service.refusals = [403] * 100
-    with pytest.raises(TransferFailed, match=r"part 1 of uploads/1/song.wav.*403"):
+@pytest.mark.parametrize(
+    ("status", "tries"),
+    [(400, sending._FAULTS), (503, sending._FAULTS), *((each, 1) for each in (401, 403, 404, 413))],
+)
+def test_a_store_that_takes_no_part_ends_the_upload(
+    service: Service, song: Path, status: int, tries: int
+) -> None:
+    """A refusal of a new link ends it at once, a fault after some; nothing is left behind."""
+    service.refusals = [status] * 100
+    with pytest.raises(TransferFailed, match=rf"part 1 of uploads/1/song.wav.*{status}"):
         send_file(service, song)  # type: ignore[arg-type]
-    assert sending._FAULTS == 100 - len(service.refusals)
+    assert tries == 100 - len(service.refusals)
     assert "DELETE /uploads" == service.calls[-1]
     assert "POST /uploads/complete" not in service.calls
 
