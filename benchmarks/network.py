@@ -81,8 +81,8 @@ def engine_of(model: Model, threads: int = 1) -> Engine:
     if (library := load().library) is None:
         return OnnxEngine(model, partial(build, model), device="cpu", threads=threads)
     weights = native_weights(model, seeded.tensors(len(model.instruments)))
-    networks = UNets(library, weights, is_softmax=False)
-    return NativeEngine(model, networks, NativeSTFT(library), threads=threads)
+    networks = UNets(library, weights, is_softmax=False, threads=threads)
+    return NativeEngine(model, networks, NativeSTFT(library), at_once=threads)
 
 
 def main() -> None:

@@ -159,13 +159,13 @@ def _native_engine(
     from stemline.separation.native_engine import NativeEngine  # noqa: PLC0415  # likewise
 
     tensors = native_weights(model, read_tensors(weights))
-    networks = UNets(library, tensors, is_softmax=model.mask is MaskKind.SOFTMAX)
+    is_softmax = model.mask is MaskKind.SOFTMAX
+    networks = UNets(library, tensors, is_softmax=is_softmax, threads=options.threads)
     return NativeEngine(
         model,
         networks,
         NativeSTFT(library),
-        threads=options.threads,
-        at_once=options.at_once,
+        at_once=min(options.at_once or options.threads, options.threads),
         kernels=instructions,
     )
 

@@ -18,15 +18,14 @@ from stemline.separation.stft import Samples
 class NativeEngine:
     """The networks of one model in compiled code, and the transforms; a `TransformingEngine`.
 
-    Each segment runs on an equal part of the threads, and as many segments as possible are in flight: that is
-    faster than one segment at a time on all threads. A segment that is alone has a thread for each network.
+    The networks of all segments share the threads, and more than one segment is in flight, so that one is
+    transformed while those of another run; a segment that is alone, or the last one, has all threads.
 
     Args:
         network: What the networks are called.
         networks: Runs them.
         stft: Runs the transforms.
-        threads: CPUs to use.
-        at_once: How many segments are computed at the same time; by default as many as there are threads.
+        at_once: How many segments are in flight.
         kernels: The instruction set of the compiled code, for the log.
     """
 
@@ -40,27 +39,24 @@ class NativeEngine:
         networks: UNets,
         stft: NativeSTFT,
         *,
-        threads: int = 1,
-        at_once: int | None = None,
+        at_once: int = 1,
         kernels: str = "",
     ) -> None:
         self.network = network
-        self.in_flight = min(at_once or threads, threads)
+        self.in_flight = at_once
         self._networks = networks
         self._stft = stft
-        self._threads = threads
         log_loaded(self, kernels=kernels)
 
     def masks(
         self,
         magnitude: NDArray[np.float32],
         *,
-        alone: bool = False,
-        level: int = 0,  # noqa: ARG002  # no queue
+        alone: bool = False,  # noqa: ARG002  # a segment that is alone has all threads anyway
+        level: int = 0,  # noqa: ARG002  # first come, first served
     ) -> Sequence[NDArray[np.float32]]:
         """Return the share of every instrument; see `Engine.masks`."""
-        threads = self._threads if alone else self._threads // self.in_flight
-        return self._networks.masks(magnitude, threads=threads)
+        return self._networks.masks(magnitude)
 
     def stems(
         self,

@@ -240,7 +240,7 @@ def result_of(work: Work, report: Report) -> Result:
         OutputFile(
             track=track,
             key=upload.key,
-            md5=stem.md5,
+            md5=upload.md5,
             size=stem.size,
             levels=_levels(stem, report.shares.get(names[track])),
         )

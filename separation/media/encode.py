@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
@@ -91,11 +90,9 @@ class StemWriter:
             self._sink.finish()
             self._written.file.close()
             path = self._written.path
-            with path.open("rb") as written:
-                md5 = hashlib.file_digest(written, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
             info = media_info(path, self.encoding.codec)
             size = path.stat().st_size
-            return EncodedStem(self._path, md5, size, info, self.encoding.bitrate_bps, self._levels())
+            return EncodedStem(self._path, size, info, self.encoding.bitrate_bps, self._levels())
 
     def abort(self) -> None:
         """Delete what was written; may be called after any other method, and repeatedly."""

@@ -103,7 +103,6 @@ class EncodedStem:
 
     Attributes:
         path: Where it is.
-        md5: MD5 of its bytes, 32 lower-case hexadecimal digits.
         size: Its bytes on disk.
         media_info: Its properties, as they are read back.
         bitrate_bps: What the encoder was set to, bit/s; 0 where there is nothing to set.
@@ -111,7 +110,6 @@ class EncodedStem:
     """
 
     path: Path
-    md5: str
     size: int
     media_info: MediaInfo
     bitrate_bps: int = 0

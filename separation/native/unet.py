@@ -56,38 +56,36 @@ class UNets:
         library: The one that `library.load` finds.
         networks: The weights by instrument. They may be mapped from their file, and are not copied.
         is_softmax: Whether the networks share each bin by a softmax; else each has a sigmoid of its own.
+        threads: How many networks are run at the same time, of one segment or of several. First come, first
+            served: no thread waits while a network of any segment does.
 
     Raises:
         WeightsCorrupt: A weight has not the shape, the type or the order that the network needs.
     """
 
-    def __init__(self, library: ctypes.CDLL, networks: Sequence[Weights], *, is_softmax: bool) -> None:
+    def __init__(
+        self, library: ctypes.CDLL, networks: Sequence[Weights], *, is_softmax: bool, threads: int = 1
+    ) -> None:
         self._library = _declared(library)
         self._networks = [_network(weights) for weights in networks]
         self._weights = networks  # the library reads them
         self._is_softmax = is_softmax
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="unet")
         self._free: list[Array] = []
         self._lock = threading.Lock()
 
-    def masks(self, magnitude: Array, *, threads: int = 1) -> list[Array]:
+    def masks(self, magnitude: Array) -> list[Array]:
         """Return the share of every instrument.
 
         Args:
             magnitude: (2, frames, 1,024); `frames` is a multiple of 64.
-            threads: How many networks are run at the same time.
         """
         frames = magnitude.shape[1] if magnitude.ndim == 3 else 0
         if magnitude.shape != (CHANNELS, frames, NETWORK_BINS) or not frames or frames % _FRAMES_STEP:
             raise ValueError(f"The networks do not take {magnitude.shape}.")
         magnitude = np.ascontiguousarray(magnitude, np.float32)
         values = [np.empty_like(magnitude) for _ in self._networks]
-        run = partial(self._run, magnitude)
-        if threads > 1 and len(self._networks) > 1:
-            with ThreadPoolExecutor(min(threads, len(self._networks)), thread_name_prefix="unet") as executor:
-                list(executor.map(run, self._networks, values))
-        else:
-            for network, logits in zip(self._networks, values, strict=True):
-                run(network, logits)
+        list(self._threads.map(partial(self._run, magnitude), self._networks, values))
         addresses = (ctypes.c_void_p * len(values))(*(logits.ctypes.data for logits in values))
         self._library.unet_shares(
             addresses, len(values), self._is_softmax, magnitude.ctypes.data, magnitude.size, MASK_EPSILON

@@ -5,7 +5,6 @@ A source is a JSON object: ``nonce`` (its own), ``seconds`` (how long to work), 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -65,7 +64,7 @@ def separate_file(
 
 def _write(path: Path, data: bytes) -> EncodedStem:
     path.write_bytes(data)
-    return EncodedStem(path, hashlib.md5(data, usedforsecurity=False).hexdigest(), len(data), NO_MEDIA_INFO)
+    return EncodedStem(path, len(data), NO_MEDIA_INFO)
 
 
 def install() -> None:

@@ -70,8 +70,8 @@ def native_engine(model: Model) -> NativeEngine:
     if library is None:
         missing("what the build compiles")
     weights = native_weights(model, seeded.tensors(len(model.instruments)))
-    networks = UNets(library, weights, is_softmax=model.mask is MaskKind.SOFTMAX)
-    return NativeEngine(model, networks, NativeSTFT(library), threads=2)
+    networks = UNets(library, weights, is_softmax=model.mask is MaskKind.SOFTMAX, threads=2)
+    return NativeEngine(model, networks, NativeSTFT(library), at_once=2)
 
 
 def test_the_song_is_the_one_that_was_recorded(golden) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -100,13 +99,11 @@ def test_lossless_stems_are_the_separators(
 
 
 def test_the_report_tells_what_was_written(any_masks: LoudnessMasks, source: Path, tmp_path: Path) -> None:
-    """Checksum, size, device and stages in the report are those of the files and of the work."""
+    """Size, device and stages in the report are those of the files and of the work."""
     report = separate_file(any_masks, source, outputs(tmp_path, "mp3"), limits=LIMITS)
     for name in NAMES:
-        content = (tmp_path / f"{name}.mp3").read_bytes()
         stem = report.stems[name]
-        assert hashlib.md5(content, usedforsecurity=False).hexdigest() == stem.md5
-        assert len(content) == stem.size
+        assert (tmp_path / f"{name}.mp3").stat().st_size == stem.size
         assert abs(26.0 - stem.media_info.format.duration_s) < 0.1
     assert report.device == "cpu"
     assert {"decode", "transform", "infer", "invert", "encode", "total"} == set(report.seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -41,8 +40,7 @@ def _separate(_engine: Any, _source: Path, outputs: Mapping[str, OutputSpec], **
     stems = {}
     for name, spec in outputs.items():
         spec.path.write_bytes(name.encode())
-        digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
-        stems[name] = EncodedStem(spec.path, digest, len(name), NO_MEDIA_INFO)
+        stems[name] = EncodedStem(spec.path, len(name), NO_MEDIA_INFO)
     return Report(1.0, 44_100, {"total": 1.0}, "stub", stems)
 
 

@@ -69,8 +69,7 @@ class Bench:
         for name, spec in outputs.items():
             content = name.encode() + source.read_bytes()
             spec.path.write_bytes(content)
-            digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-            stems[name] = EncodedStem(spec.path, digest, len(content), NO_MEDIA_INFO)
+            stems[name] = EncodedStem(spec.path, len(content), NO_MEDIA_INFO)
         if self.before_end:
             self.before_end()
         return Report(1.0, 44_100, {"total": 1.0}, "stub", stems)
