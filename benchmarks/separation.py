@@ -1,6 +1,7 @@
 """Stemline beside Spleeter on this machine, in one run: time, memory, real-time factors.
 
     python -m benchmarks.separation [--seconds 240] [--long 3600] [--runs 3] [--no-reference]
+                                   [--kernels avx2]
 
 `make bench-separation` runs it. Runs alternate, so that a slow minute of the machine falls on both; medians
 are printed, and written with every single value to benchmarks/results.
@@ -26,15 +27,20 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 
-from benchmarks import spleeter_home
+from benchmarks import kernels, spleeter_home
+from benchmarks.network import gflop
 from benchmarks.report import RESULTS, Report
 from stemline.models.catalogue import MODELS
 from stemline.models.download import pull
 from stemline.models.weights import WeightStore
+from stemline.separation.cpus import available_cpus
 from stemline.separation.media import OutputSpec, SourceInfo, StemWriter
+from stemline.separation.network import HOP, SAMPLE_RATE, SEGMENT_FRAMES
 from tests.golden import song
 
 REPOSITORY = Path(__file__).parent.parent
+#: A segment of the networks.
+SEGMENT_S = SEGMENT_FRAMES * HOP / SAMPLE_RATE
 STEMLINE = [sys.executable, "-m", "stemline", "separate"]
 
 
@@ -168,14 +174,17 @@ def table(found: dict[str, object], options: argparse.Namespace) -> list[tuple[s
         "GiB",
     )
     row("cold start to first audio", None, median(found, "first_audio_s"), "s")
+    network = found["network"]
+    assert isinstance(network, dict)
     if "long" in found:
         long = found["long"]
         assert isinstance(long, dict)
         factor = options.long / long["wall_s"]
+        rate = 2 * gflop() * options.long / SEGMENT_S / long["wall_s"]
+        share = rate / (network["sgemm_gflops"] * available_cpus())
         rows.append((f"{options.long / 60:.0f} min file", "", f"{factor:.0f}x real time", ""))
+        rows.append(("its share of the sgemm peak of all cores", "", f"{share:.0%}", ""))
         rows.append(("its peak memory", "", f"{long['peak_mib'] / 1024:.2f} GiB", ""))
-    network = found["network"]
-    assert isinstance(network, dict)
     stems = found["stems"]
     assert isinstance(stems, dict)
     ratio = stems["4stems"] / stems["2stems"]
@@ -213,11 +222,12 @@ def fill(report: Report, found: Mapping[str, Any]) -> None:
         peak = found["long"]["peak_mib"]
         report.add("long.peak_mib", [peak], unit="MiB", label="an hour: peak memory")
         report.add("long.wall_s", [found["long"]["wall_s"]], unit="s", label="an hour: wall_s")
+        report.add("long.cpu_s", [found["long"]["cpu_s"]], unit="s", label="an hour: processor time")
     for key, value in found["network"].items():
         report.add(f"network.{key}", [value], unit=key.rpartition("_")[2], label=f"one segment: {key}")
 
 
-def plot(found: dict[str, object], options: argparse.Namespace) -> None:
+def plot(found: dict[str, object], options: argparse.Namespace, name: str) -> None:
     """Draw seconds per song, as bars."""
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "stemline"
@@ -230,13 +240,13 @@ def plot(found: dict[str, object], options: argparse.Namespace) -> None:
         bars["spleeter separate"] = median(found, "spleeter_command", "wall_s")
         bars["Spleeter, warm"] = median(found, "spleeter_warm_s")
     figure, axes = plt.subplots(figsize=(6, 2.4))
-    colours = ["#c0392b" if "pleeter" in name else "#2471a3" for name in bars]
+    colours = ["#c0392b" if "pleeter" in each else "#2471a3" for each in bars]
     axes.bar_label(axes.barh(list(bars), list(bars.values()), color=colours), fmt="%.1f s", padding=3)
     axes.set_xlabel(f"seconds for a song of {options.seconds:.0f} s (2 stems, mp3 to wav)")
     axes.margins(x=0.15)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
-    figure.savefig(RESULTS / "separation.svg", metadata={"Date": None})
+    figure.savefig(RESULTS / f"{name}.svg", metadata={"Date": None})
 
 
 def main() -> None:
@@ -245,17 +255,19 @@ def main() -> None:
     parser.add_argument("--long", type=float, default=3600.0, help="length of the long file, 0 for none")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--no-reference", dest="reference", action="store_false")
+    kernels.add_option(parser)
     options = parser.parse_args()
     if options.reference and not spleeter_home.REFERENCE.exists():
         raise SystemExit("Spleeter is not installed: `make reference`, or --no-reference.")
     os.environ["PYTHONPATH"] = str(REPOSITORY)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     title = f"Stemline beside Spleeter: a song of {options.seconds:.0f} s, mp3 to wav"
-    report = Report("separation", title, ["benchmarks/separation.py"])
-    with tempfile.TemporaryDirectory() as scratch:
+    with kernels.used(options.kernels, Path(sys.prefix)) as suffix, tempfile.TemporaryDirectory() as scratch:
+        name = f"separation{suffix}"
+        report = Report(name, title, ["benchmarks/separation.py", "benchmarks/kernels.py"])
         found = measure(options, Path(scratch))
-    write(found, table(found, options), report)
-    plot(found, options)
+        write(found, table(found, options), report)
+    plot(found, options, name)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ bench-callbacks: $(VENV)/.dev ## Delay of callbacks to healthy receivers while a
 	$(BIN)/python -m benchmarks.callbacks
 
 .PHONY: bench-separation
-bench-separation: reference ## Time and memory for a song, Stemline and Spleeter (half an hour)
-	$(BIN)/python -m benchmarks.separation
+bench-separation: reference ## Time and memory for a song, Stemline and Spleeter (ten minutes): make bench-separation [KERNELS=avx2]
+	$(BIN)/python -m benchmarks.separation $(if $(KERNELS),--kernels $(KERNELS))
 
 .PHONY: bench-gpu
 bench-gpu: $(VENV)/.dev ## Everything about a GPU in eight minutes: make bench-gpu [DEVICE=cpu]
