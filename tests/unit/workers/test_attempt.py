@@ -74,7 +74,8 @@ def test_each_track_is_its_own_instrument(make, mode):
     sent = {args[0].key: args[1] for name, args, _ in bench.buckets.calls if name == "send"}
     assert {names[track]: outputs[name].path for track, name in wanted.items()} == sent
     (_, result, _), _ = bench.store.arguments("succeed")
-    assert [(track, key, md5_of(key), 1000 * len(wanted[track])) for track, key in names.items()] == [
+    keys = {name: names[track] for track, name in wanted.items()}
+    assert [(track, keys[name], md5_of(keys[name]), 1000 * len(name)) for track, name in wanted.items()] == [
         (file.track, file.key, file.md5, file.size) for file in result.files
     ]
     rates = [stem["SampleRate"] for stem in result.media_info["Stream"]["Audio"]]
