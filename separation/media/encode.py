@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from stemline.separation.disk import is_full
 from stemline.separation.errors import DiskFull, EmptyAudio, OutputError
-from stemline.separation.measure import Levels, LoudnessMeter, PeakMeter, decibels
+from stemline.separation.loudness import loudness_meter
+from stemline.separation.measure import Levels, PeakMeter, decibels
 from stemline.separation.media.aac import AacSink
 from stemline.separation.media.channels import downmix, upmix
 from stemline.separation.media.codecs import Encoding, resolve
@@ -52,7 +53,7 @@ class StemWriter:
         self._undo.callback(self._written.discard)
         channels = min(self.encoding.channels, 2)
         self._resampler = Resampler(SAMPLE_RATE, self.encoding.samplerate, channels)
-        self._loudness = LoudnessMeter(SAMPLE_RATE, channels)
+        self._loudness = loudness_meter(SAMPLE_RATE, channels)
         self._peak = PeakMeter()
         with self._cleanly():
             self._sink = _sink(self._written.file, self.encoding, kept_tags(tags))
