@@ -176,6 +176,8 @@ def main(context: click.Context) -> None:
         return
     # Python processes that are started from here must not import modules from the current folder.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    # numpy's products are small here, and its further threads would spin between them beside the networks.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from stemline.cli.output import take_every_name
     from stemline.runtime import loopback
 

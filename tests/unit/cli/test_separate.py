@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import wave
 from pathlib import Path
 
@@ -115,3 +116,13 @@ def test_short_files_are_told_by_their_size(tmp_path: Path, head: bytes, size: i
     file.write_bytes(content)
     assert is_short == _is_short(file)
     assert not _is_short(tmp_path / "none")
+
+
+@pytest.mark.parametrize("given", [None, "3"])
+def test_numpy_starts_no_threads(monkeypatch: pytest.MonkeyPatch, given: str | None) -> None:
+    """OpenBLAS, which is loaded later, is told to have one thread, unless the user wants more."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", given or "")
+    if given is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    assert CliRunner().invoke(main, ["separate", "--help"]).exit_code == 0
+    assert (given or "1") == os.environ["OPENBLAS_NUM_THREADS"]
