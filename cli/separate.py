@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,7 +149,7 @@ def separate(
     keep_heap()
     files = source_files(sources, output)
     # Opening the networks leaves the interpreter lock to others for most of its time.
-    with ThreadPoolExecutor(1, thread_name_prefix="load") as executor:
+    with _no_garbage(), ThreadPoolExecutor(1, thread_name_prefix="load") as executor:
         at_once = 1 if all(_is_short(file.path) for file in files) else None
         loading = executor.submit(
             load_engine,
@@ -206,6 +208,17 @@ def separate(
     _separate_each(
         files, run, lambda file, report: print_report(file.path, report, codec, bitrate, as_json=as_json)
     )
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Collect no garbage while modules are loaded, and never look through them, not even at the end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _separate_each(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import wave
@@ -126,3 +127,13 @@ def test_numpy_starts_no_threads(monkeypatch: pytest.MonkeyPatch, given: str | N
         monkeypatch.delenv("OPENBLAS_NUM_THREADS")
     assert CliRunner().invoke(main, ["separate", "--help"]).exit_code == 0
     assert (given or "1") == os.environ["OPENBLAS_NUM_THREADS"]
+
+
+@pytest.mark.parametrize("options", [(), ("--codec", "amr", "--device", "cuda")])
+def test_what_is_loaded_is_not_looked_through_for_garbage(place: Path, options: tuple[str, ...]) -> None:
+    """Garbage is collected again once the modules are there, and where the network cannot be loaded."""
+    gc.unfreeze()
+    assert separate(place, *options).exit_code == (1 if options else 0)
+    assert gc.get_freeze_count() > 1_000
+    assert gc.isenabled()
+    gc.unfreeze()
