@@ -9,6 +9,7 @@ from math import floor, remainder
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from numpy.typing import NDArray
 
 from stemline.separation.errors import DamagedMedia, UndecodableMedia
@@ -68,6 +69,8 @@ class FrameReader:
         self._limits = limits
         self._keep_video_origin = keep_video_origin
         self._state = checks.DecodeState(probe.demuxer, probe.declared, probe.declared_bytes, probe.structure)
+        self._order: str | None = None  # of the channels of the last frame
+        self._names: tuple[str, ...] = ()
         self._end_s: float | None = None
         self._owed_s = 0.0  # what gaps that are too short to be distinguished from jitter add up to
         stream = probe.stream
@@ -145,7 +148,7 @@ class FrameReader:
             self._end_s += length_s
         self._state.reached_s["samples"] += length_s
         self._state.longest_frame_s = max(self._state.longest_frame_s, length_s)
-        yield Piece(rate, to_stereo(self._samples(frame), self._channel_names(frame)))
+        yield Piece(rate, to_stereo(self._samples(frame), self._channel_names(frame.layout)))
 
     def _samples(self, frame: AudioFrame) -> NDArray[np.float32]:
         """Return a frame's samples, in (frames, channels).
@@ -160,12 +163,14 @@ class FrameReader:
                 raise UndecodableMedia("The samples of the source have more bits than it says are valid.")
         return samples
 
-    def _channel_names(self, frame: AudioFrame) -> tuple[str, ...]:
-        """Return the names of the frame's channels: the file's where the decoder knows their number alone."""
-        declared = self._probe.channel_names
-        if has_no_name(frame.layout) and frame.layout.nb_channels == len(declared):
-            return declared
-        return channel_names(frame.layout)
+    def _channel_names(self, layout: AudioLayout) -> tuple[str, ...]:
+        """Return the names of a frame's channels: the file's where the decoder knows their number alone."""
+        order = layout.name
+        if order != self._order:  # seldom: names are asked of FFmpeg one by one
+            declared = self._probe.channel_names
+            is_declared = has_no_name(layout) and layout.nb_channels == len(declared)
+            self._order, self._names = order, declared if is_declared else channel_names(layout)
+        return self._names
 
     def _start_s(self, stamped_s: float, rate: int) -> float:
         """Return when a frame starts, seconds, from its time stamp."""

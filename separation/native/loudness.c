@@ -19,10 +19,10 @@ typedef struct {
     double filled;
 } state;
 
-/* Filter a sample of both channels. */
+/* Filter a sample of both channels. What needs `result`, for which the next sample waits, is added last. */
 INLINE pair filtered(const filter *by, pair *memory, pair value) {
     const pair result = by->b0 * value + memory[0];
-    memory[0] = by->b1 * value - by->a1 * result + memory[1];
+    memory[0] = (by->b1 * value + memory[1]) - by->a1 * result;
     memory[1] = by->b2 * value - by->a2 * result;
     return result;
 }
