@@ -207,7 +207,13 @@ def replacements(
     yield library, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     yield library, "preload_dlls", lambda: None
     yield library, "InferenceSession", sessions
-    yield ctypes, "CDLL", lambda _: driver or Driver()
+    load = ctypes.CDLL
+
+    def find(name: str | None) -> Any:
+        # All but the driver are what they are, as the compiled kernels.
+        return driver or Driver() if "cuda" in str(name) else load(name)
+
+    yield ctypes, "CDLL", find
 
 
 def install(
