@@ -67,7 +67,7 @@ def checksum_directory() -> Path:
     """Return the folder of checksums, in the state of this user.
 
     Raises:
-        OSError: The user has no home directory.
+        FileNotFoundError: The user has no home directory.
     """
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     try:

@@ -55,7 +55,7 @@ class GraphNodes(LayerWeights):
         return name
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """Add a constant; return its name."""
+        """Add a constant of any shape and type; return `name`."""
         import numpy as np  # noqa: PLC0415
         from onnx import numpy_helper  # noqa: PLC0415
 

@@ -82,7 +82,7 @@ def remove(store: WeightStore, name: str) -> Path:
     """Remove an added model.
 
     Raises:
-        OptionError: There is none, or it is built in.
+        ModelUnknown: There is none, or it is built in.
     """
     if name in BUILT_IN or name not in added_names(store):
         raise ModelUnknown(f"There is no added model {name!r}.")

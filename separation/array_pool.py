@@ -32,7 +32,7 @@ class ArrayPool:
         self._lock = threading.Lock()
 
     def copy(self, source: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return a copy, which is the caller's own for as long as it is held."""
+        """Return a copy of an array of the pool's shape; its memory is used again once nobody holds it."""
         array = self._take()
         array[:] = source
         return array

@@ -88,7 +88,11 @@ class OnnxEngine(GraphEngine):
         alone: bool = False,  # noqa: ARG002  # a card is not shared out
         level: int = 0,
     ) -> list[Samples]:
-        """Return stems of a segment, where `transform` is `device`; see `TransformingEngine.stems`."""
+        """Return stems of a segment, where `transform` is `device`; see `TransformingEngine.stems`.
+
+        Raises:
+            DeviceError: `transform` is `host`.
+        """
         if self._samples is None:
             raise DeviceError("This engine has no graph from samples to stems.")
         outputs = [output_name(name, extension) for name in instruments]

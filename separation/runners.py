@@ -47,7 +47,13 @@ class Runner(Protocol):
     def run(
         self, one: Array, *, alone: bool, level: int, interruption: Interruption | None = None
     ) -> Sequence[Array]:
-        """Return every output of the graph for one input, without the batch; see `Engine.masks`.
+        """Return every output of the graph for one input, both without the batch.
+
+        Args:
+            one: The input, of the shape that `signature` names.
+            alone: See `Engine.masks`.
+            level: See `Engine.masks`.
+            interruption: Ends the run when it is set.
 
         Raises:
             Cancelled: The run was interrupted.

@@ -192,6 +192,10 @@ class Session:
     def run_into(self, batch: NDArray[np.float32], outputs: Mapping[str, NDArray[np.float32]]) -> None:
         """Compute the outputs that are named, and no others, into arrays on the host.
 
+        Args:
+            batch: The input of the graph, the batch first.
+            outputs: By the name of an output, the array that receives it, of its shape and type.
+
         Raises:
             DeviceOutOfMemory: The batch does not fit.
             DeviceFailed: Anything else went wrong.

@@ -48,14 +48,14 @@ class ComplexSpectrogram:
         self._zeroed_bins = zeroed_bins
 
     def encode(self, mix: Samples) -> tuple[Array, None]:
-        """Return the real and imaginary parts of the lowest bins."""
+        """Return the real and imaginary parts of the lowest bins, (2 channels, bins, frames)."""
         spectrum = self._transform.forward(mix)[:, : self.shape[1]]
         parts = np.stack([spectrum.real, spectrum.imag], axis=1)
         parts[:, :, : self._zeroed_bins] = 0
         return np.ascontiguousarray(parts.reshape(self.shape)), None
 
     def decode(self, output: Array, context: None) -> Stems:  # noqa: ARG002  # the output is all there is
-        """Return the stems of the network's spectra, times the compensation."""
+        """Return the stems (stems, channels, samples) of the network's spectra, times the compensation."""
         transform = self._transform
         parts = output.reshape(self._stems, self._channels, 2, *self.shape[1:])
         spectrum = np.zeros((self._stems, self._channels, transform.bins, transform.frames), np.complex64)

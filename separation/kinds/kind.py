@@ -28,7 +28,19 @@ class NetworkKind(Protocol):
         """Return which fields of a card decide the two shapes, for messages."""
 
     def encode(self, mix: Samples) -> tuple[Array, Any]:
-        """Return the input for a segment, and what `decode` needs of it."""
+        """Return the input of the network for a segment, and what `decode` needs besides the output.
+
+        Args:
+            mix: (channels, samples) of one segment.
+
+        Returns:
+            An array of the shape `shape`, and a value for `decode`.
+        """
 
     def decode(self, output: Array, context: Any) -> Stems:
-        """Return the stems of a segment from the network's output."""
+        """Return the stems of a segment, (stems, channels, samples).
+
+        Args:
+            output: What the network computed, of the shape `output_shape`.
+            context: The second value that `encode` returned for the segment.
+        """

@@ -48,12 +48,12 @@ class RatioMask:
         self._power = power
 
     def encode(self, mix: Samples) -> tuple[Array, Spectrum]:
-        """Return the magnitudes of the lowest bins, and the spectrum."""
+        """Return the magnitudes of the lowest bins, (channels, bins, frames), and the whole spectrum."""
         spectrum = self._transform.forward(mix)
         return np.ascontiguousarray(np.abs(spectrum[:, : self.shape[1]])), spectrum
 
     def decode(self, output: Array, context: Spectrum) -> Stems:
-        """Return the stems: the mix's spectrum times the shares."""
+        """Return the stems (stems, channels, samples): the mix's spectrum times the share of each stem."""
         bins = self.shape[1]
         epsilon = np.float32(_EPSILON)
         magnitudes = np.maximum(output, 0)

@@ -22,9 +22,9 @@ class Waveform:
         self.output_shape = (stems, channels, samples)
 
     def encode(self, mix: Samples) -> tuple[Array, None]:
-        """Return the segment as it is."""
+        """Return the segment (channels, samples) as it is."""
         return mix, None
 
     def decode(self, output: Array, context: None) -> Stems:  # noqa: ARG002  # the output is all there is
-        """Return the output as it is."""
+        """Return the output (stems, channels, samples) as it is."""
         return output

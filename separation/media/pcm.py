@@ -69,7 +69,10 @@ def quantised(
 
 
 def to_int24(samples: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Return the nearest 24-bit values in the upper bits of 32; beyond full scale they are clipped."""
+    """Return the nearest 24-bit values, in the upper bits of 32; beyond full scale they are clipped.
+
+    The result has the shape of `samples`.
+    """
     scaled = samples * np.float32(8_388_608.0)
     np.rint(scaled, out=scaled)
     np.clip(scaled, -8_388_608.0, 8_388_607.0, out=scaled)
@@ -77,7 +80,7 @@ def to_int24(samples: NDArray[np.float32]) -> NDArray[np.int32]:
 
 
 def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Return the nearest 16-bit values; beyond full scale they are clipped.
+    """Return the nearest 16-bit values, in the shape of `samples`; beyond full scale they are clipped.
 
     No dither is added: silence stays digital silence, equal input gives equal files, and the error is at most
     half a step.

@@ -52,7 +52,12 @@ def load(kernels: str | None = None, folder: Path = _FOLDER) -> Found:
 
 
 def find(kernels: str | None = None, folder: Path = _FOLDER) -> Found:
-    """Return the same as `load`, and log nothing."""
+    """Return the same as `load`, and log nothing.
+
+    Raises:
+        OptionError: See `load`.
+        DeviceError: See `load`.
+    """
     choice = kernels or os.environ.get(VARIABLE) or "auto"
     if choice not in CHOICES:
         raise OptionError(f"{VARIABLE} cannot be {choice!r}; it is one of {', '.join(CHOICES)}.")

@@ -16,6 +16,9 @@ class NativeWeighting:
         library: The one that `library.load` finds.
         samplerate: Hz.
         channels: 1 or 2.
+
+    Raises:
+        ValueError: `channels` is another number.
     """
 
     def __init__(self, library: ctypes.CDLL, samplerate: int, channels: int) -> None:
@@ -29,7 +32,14 @@ class NativeWeighting:
         self.step = round(samplerate / 10)
 
     def feed(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Take (frames, channels); return the energy of each step that they complete."""
+        """Take the next samples of the stream; return the energy of each step that they complete.
+
+        Args:
+            samples: (samples, channels).
+
+        Raises:
+            ValueError: They have another number of channels.
+        """
         if samples.ndim != 2 or samples.shape[1] != self._channels:
             raise ValueError(f"Expected samples of {self._channels} channels: {samples.shape}.")
         samples = np.ascontiguousarray(samples, np.float32)

@@ -26,7 +26,15 @@ class NativeSTFT:
         library.stft_prepare(self._tables.ctypes.data)
 
     def forward(self, samples: Samples, frames: int) -> tuple[Spectrum, NDArray[np.float32]]:
-        """Return the lower bins of a spectrum and their absolute values, both (2, frames, 1,024)."""
+        """Return the lower bins of a spectrum and their absolute values, both (2, frames, 1,024).
+
+        Args:
+            samples: (2, span(frames)).
+            frames: How many.
+
+        Raises:
+            ValueError: The samples have another shape.
+        """
         samples = _interleaved(samples, frames)
         spectrum = np.empty((CHANNELS, frames, NETWORK_BINS), np.complex64)
         magnitude = np.empty(spectrum.shape, np.float32)
@@ -35,7 +43,11 @@ class NativeSTFT:
         return spectrum, magnitude
 
     def share(self, mix: Samples, spectrum: Spectrum, mask: Mask, above: Mask | None) -> Samples:
-        """Return an instrument's samples; see `separation.stft.share`."""
+        """Return an instrument's samples, (2, span(frames)); see `separation.stft.share`.
+
+        Raises:
+            ValueError: An array has another shape or type.
+        """
         frames = spectrum.shape[1]
         shape = (CHANNELS, frames, NETWORK_BINS)
         if spectrum.dtype != np.complex64 or not shape == spectrum.shape == mask.shape:

@@ -79,6 +79,12 @@ class UNets:
 
         Args:
             magnitude: (2, frames, 1,024); `frames` is a multiple of 64.
+
+        Returns:
+            One array per instrument, shaped like `magnitude`, values 0 to 1.
+
+        Raises:
+            ValueError: The magnitudes have another shape.
         """
         frames = magnitude.shape[1] if magnitude.ndim == 3 else 0
         if magnitude.shape != (CHANNELS, frames, NETWORK_BINS) or not frames or frames % _FRAMES_STEP:
