@@ -11,7 +11,7 @@ from stemline.jobs.callback import CallbackTarget
 from stemline.jobs.delivery import DeliveryAttempt
 from stemline.jobs.errors import IllegalTransition, NoSuchBatch, UploadSuperseded
 from stemline.jobs.states import State
-from stemline.jobs.store import JobFilter, Store
+from stemline.jobs.store import Counted, JobFilter, Page, Store
 from tests.integration.jobs.contract import DONE, OTHER, TENANT, spec
 
 ID = "b" + "1" * 32
@@ -229,7 +229,20 @@ def test_batches_stay_within_their_tenant(store, clock):
     for change in (store.batches.pause, store.batches.resume, store.batches.cancel):
         with pytest.raises(NoSuchBatch):
             change(OTHER, ID)
-    assert 0 == store.jobs.count(OTHER, JobFilter(batch=ID)).jobs
+
+
+def test_another_tenants_batch_is_not_counted(store):
+    """What another tenant is told of a batch is what it is told of none: no job, and no cursor to go on."""
+    submit(store, rows=50)
+    feed(store)
+    for which in (
+        JobFilter(batch=ID, size=2),
+        JobFilter(batch=ID, size=2, states=frozenset({State.RUNNING})),
+    ):
+        assert Page([], None) == store.jobs.search(OTHER, which)
+        assert Counted(0, None) == store.jobs.count(OTHER, which)
+        assert Counted(0, None) == store.jobs.cancel_where(OTHER, which)
+    assert 50 == shown(store)[0] == store.jobs.count(TENANT, JobFilter(batch=ID, size=100)).jobs
 
 
 def test_a_row_differs_where_it_says_so():

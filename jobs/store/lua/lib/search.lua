@@ -15,7 +15,12 @@ local function criteria(tenant, first)
   end
   if not wanted then sources = {[P .. ':index:' .. tenant .. ':all'] = true} end
   if input ~= '' then sources = {[P .. ':input:' .. tenant .. ':' .. input] = true} end
-  if batch ~= '' then sources = {[P .. ':batch-jobs:' .. batch] = true} end
+  if batch ~= '' then  -- another tenant's is not read: a cursor would tell when its jobs were created
+    local rows = P .. ':batch-jobs:' .. batch
+    local first = redis.call('ZRANGE', rows, 0, 0)[1]
+    local is_own = first and redis.call('HGET', P .. ':job:' .. first, 'tenant') == tenant
+    sources = is_own and {[rows] = true} or {}
+  end
   local paused = {}
   local function matches(id)
     local job = job_fields(id, 'tenant', 'queue', 'level', 'retried', 'batch', prefix ~= '' and 'spec' or 'v')
