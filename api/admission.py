@@ -18,6 +18,7 @@ from stemline.api.errors import wants_json
 from stemline.api.hosts import normalise_host
 from stemline.api.http.clients import client_of
 from stemline.api.metrics import operation
+from stemline.api.other_sites import check_host, check_origin
 from stemline.api.services import Services
 from stemline.jobs.errors import (
     Forbidden,
@@ -124,6 +125,9 @@ async def _receive(request: Request, share: BodyShare | None, *, streams: bool =
     if principal is None:
         if not services.settings.access.anonymous:
             raise Forbidden
+        check_host(services.hosts, _host(request))
+        if share is not None:
+            check_origin(request.headers)
         principal = services.principals.anonymous
         services.limit.admit(client_of(request.client.host) if request.client else principal.id)
     else:

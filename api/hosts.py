@@ -55,8 +55,25 @@ class HostTable:
             InvalidHost: No rule matches the host, or its region is not one of the settings'.
         """
         name = normalise_host(host)
-        if not name or len(name) > MAX_HOST_CHARS:
+        route = self._route_of(name) or self._hosts.get("*")
+        if not name or len(name) > MAX_HOST_CHARS or route is None:
             raise InvalidHost
+        return route
+
+    def names(self, host: str) -> bool:
+        """Return whether a rule covers a host by its name, and not only the one for every unknown host.
+
+        Raises:
+            InvalidHost: Its region is not one of the settings', or it names no bucket.
+        """
+        return self._route_of(normalise_host(host)) is not None
+
+    def _route_of(self, name: str) -> ResolvedHost | None:
+        """Return what a rule for a name says, if there is one.
+
+        Raises:
+            InvalidHost: Its region is not one of the settings', or it names no bucket.
+        """
         if match := _VENDOR.fullmatch(name):
             if match[2] not in self._regions:
                 raise InvalidHost(f"The region {match[2]} is not served here.")
@@ -68,10 +85,7 @@ class HostTable:
         label, _, rest = name.partition(".")
         if rest in self._suffixes and _names_bucket(label):
             return ResolvedHost(region=self._suffixes[rest], bucket=label)
-        route = self._hosts.get(name) or self._hosts.get("*")
-        if route is None:
-            raise InvalidHost
-        return route
+        return self._hosts.get(name)
 
     def choose(self, tenant: str) -> ResolvedHost:
         """Return the bucket and region of a tenant, as a header names it.

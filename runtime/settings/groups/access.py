@@ -39,7 +39,11 @@ class AccessSettings(Group):
     credentials_file: Path | None = setting(
         None, "A JSON file with more of them; it is read again when it changes."
     )
-    anonymous: bool = setting(False, "Accept requests without a signature.", variable="anonymous_access")
+    anonymous: bool = setting(
+        False,
+        "Accept requests without a signature, except from pages of other sites and under unknown host names.",
+        variable="anonymous_access",
+    )
     require_signed_host: bool = setting(
         True, "Refuse signatures that do not cover Host; the Python SDK's `SignHost=False` needs false."
     )
