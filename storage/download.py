@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import structlog
 from botocore.exceptions import IncompleteReadError
@@ -15,7 +15,7 @@ from stemline.jobs.errors import SourceTooLarge, StemlineError
 from stemline.runtime.compat.botocore import read_available
 from stemline.storage.clients import BucketClient
 from stemline.storage.faults import Fault, fault_of
-from stemline.storage.ranges import Part, is_another_object, request_part
+from stemline.storage.ranges import ObjectReplaced, Part, is_another_object, is_end, request_part
 from stemline.storage.retry import BudgetExhausted, RetryBudget
 from stemline.storage.s3_errors import REQUEST_ERRORS, error_code
 
@@ -63,7 +63,8 @@ class Download:
         self._progress = progress
         self._etag = ""
         self._received = 0
-        self._size: int | None = 0
+        self._size: int | None = None
+        self._furthest = 0
         self._restarts = 0
         self._began = time.monotonic()
 
@@ -88,16 +89,20 @@ class Download:
 
     def _fetch(self, file: BinaryIO) -> bool:
         """Request the rest of the object; return whether it is now complete."""
-        start = self._received
+        start, furthest = self._received, self._furthest
+        if not start:
+            self._etag, self._size = "", None
+        size = self._size
         try:
-            etag = self._etag if start else ""
-            with request_part(self._bucket, self._key, start, etag=etag) as part:
+            with request_part(self._bucket, self._key, start, etag=self._etag, size=size) as part:
                 self._check(part, file)
-                self._copy(part.body, file)
+                return self._copy(part, file)
         except REQUEST_ERRORS as error:
+            if start and size is None and is_end(error, start):
+                return True
             if self._received and is_another_object(error):
                 self._restart(file)
-            elif fault_of(error) is not Fault.STORE or self._received == start:
+            elif fault_of(error) is not Fault.STORE or self._furthest <= furthest:
                 raise
             log.warning(
                 "storage.download_interrupted",
@@ -107,30 +112,37 @@ class Download:
                 error=error_code(error),
             )
             return False
-        return True
 
     def _check(self, part: Part, file: BinaryIO) -> None:
         """Check what a response says of the object before its body is read."""
         if part.first != self._received:
-            # The store ignored the range and sends the whole object.
-            self._restart(file)
-        self._size = part.size
+            self._rewind(file)  # the store ignored the range and sends the whole object
+        if part.size is not None:
+            self._size = part.size
         if (self._size or 0) > self._max_bytes:
             raise SourceTooLarge
         self._etag = part.etag
 
-    def _copy(self, body: Any, file: BinaryIO) -> None:
-        while chunk := read_available(body, CHUNK_BYTES):
+    def _copy(self, part: Part, file: BinaryIO) -> bool:
+        """Write the body of a response to the file; return whether the object is now complete."""
+        # A chunked part may hold more than it says.
+        while chunk := read_available(part.body, CHUNK_BYTES)[: part.end and part.end - self._received]:
             file.write(chunk)
             self._received += len(chunk)
+            self._furthest = max(self._furthest, self._received)
             self._budget.check_cancelled()
             self._check_speed()
             if self._received > self._max_bytes:
                 raise SourceTooLarge
             if self._progress is not None:
                 self._progress(self._received, self._size or self._max_bytes)
-        if self._size is not None and self._received != self._size:
-            raise IncompleteReadError(actual_bytes=self._received, expected_bytes=self._size)
+        expected = self._size if part.end is None else part.end
+        if expected is not None and self._received > expected:
+            raise ObjectReplaced
+        if expected is not None and self._received < expected:
+            raise IncompleteReadError(actual_bytes=self._received, expected_bytes=expected)
+        # Where the store does not say how large the object is, the next request shows whether more follows.
+        return part.end is None if self._size is None else self._received == self._size
 
     def _check_speed(self) -> None:
         """Give up on a store that sends next to nothing, which would hold the worker for hours.
@@ -143,9 +155,14 @@ class Download:
             raise BudgetExhausted("it sends too slowly")
 
     def _restart(self, file: BinaryIO) -> None:
+        """Begin again with another object."""
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
             raise ObjectChanged
+        self._furthest = 0
+        self._rewind(file)
+
+    def _rewind(self, file: BinaryIO) -> None:
         self._received = 0
         file.seek(0)
         file.truncate()

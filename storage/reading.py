@@ -11,9 +11,8 @@ from stemline.jobs.errors import SourceTooLarge
 from stemline.runtime.compat.botocore import read_available
 from stemline.storage.clients import BucketClient
 from stemline.storage.download import ObjectChanged
-from stemline.storage.ranges import ObjectReplaced, is_another_object, request_part
+from stemline.storage.ranges import ObjectReplaced, is_another_object, is_end, request_part
 from stemline.storage.retry import RetryBudget, TransferCancelled
-from stemline.storage.s3_errors import status_of
 
 PIECE_BYTES: Final = 256 << 10
 
@@ -39,6 +38,7 @@ class PieceReader:
         self._left_s = within_s
         self._retry_budget_s = retry_budget_s
         self._etag = ""
+        self._size: int | None = None
         self._received = 0
         self._is_complete = False
 
@@ -65,7 +65,7 @@ class PieceReader:
                 lambda: self._request(end), bucket=self._bucket.name, key=self._key
             )
         except (ClientError, ObjectReplaced) as error:
-            if status_of(error) == 416 and not self._received:
+            if self._size is None and is_end(error, self._received):
                 piece, self._is_complete = b"", True  # an empty object has no range
             elif is_another_object(error):
                 raise ObjectChanged from error
@@ -78,21 +78,23 @@ class PieceReader:
     def _request(self, end: float) -> tuple[bytes, bool]:
         """Request a piece; return it, and whether it is the last one."""
         first = self._received
-        with request_part(self._bucket, self._key, first, most=PIECE_BYTES, etag=self._etag) as part:
-            size = part.size
-            if size is not None and size > self._max_bytes:
+        with request_part(
+            self._bucket, self._key, first, most=PIECE_BYTES, etag=self._etag, size=self._size
+        ) as part:
+            if part.size is not None and part.size > self._max_bytes:
                 raise SourceTooLarge
-            self._etag = self._etag or part.etag
             skipped = first - part.first
             piece = _read(part.body, skipped + PIECE_BYTES, end)[skipped:]
         if first + len(piece) > self._max_bytes:
             raise SourceTooLarge
-        if size is None:
+        self._etag, self._size = self._etag or part.etag, part.size if self._size is None else self._size
+        known = self._size if part.end is None else part.end
+        if known is None:
             return piece, len(piece) < PIECE_BYTES
-        expected = min(PIECE_BYTES, size - first)
+        expected = max(0, min(PIECE_BYTES, known - first))
         if len(piece) != expected:
             raise IncompleteReadError(actual_bytes=len(piece), expected_bytes=expected)
-        return piece, first + expected == size
+        return piece, first + expected == self._size
 
 
 def _read(body: Any, most: int, end: float) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stemline.jobs.errors import SourceTooLarge, StemlineError, TryAgain
+from stemline.jobs.errors import SourceTooLarge, SourceUnavailable, StemlineError, TryAgain
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.compat import botocore as compat
 from stemline.runtime.redaction import Redaction
@@ -314,3 +314,38 @@ def test_redirects_are_not_followed(status: str, tmp_path: Path) -> None:
             buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
         with pytest.raises(TimeoutError):
             elsewhere.accept()
+
+
+def resuming(answer: str) -> Script:
+    """Break off the first answer after 50 of 200 bytes, and give this one when asked for the rest."""
+
+    def script(connection: socket.socket, over: threading.Event, head: bytes) -> None:
+        if b"\r\nrange:" not in head.lower():
+            answer_with(connection, "200 OK\r\nContent-Length: 200", "b" * 50)
+        else:
+            answer_with(connection, *answer.split("|"))
+
+    def answer_with(connection: socket.socket, status: str, body: str = "") -> None:
+        head = f"HTTP/1.1 {status}\r\nETag: e\r\nConnection: close\r\n\r\n"
+        connection.sendall((head + body).encode())
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "206 Partial Content\r\nContent-Length: 150|" + "b" * 150,
+        "206 Partial Content\r\nContent-Length: 150\r\nContent-Range: bytes 0-149/200|" + "b" * 150,
+        "206 Partial Content\r\nContent-Length: 150\r\nContent-Range: bytes 50-198/*|" + "b" * 150,
+        "200 OK\r\nContent-Length: 200|" + "b" * 50,
+        "200 OK\r\nTransfer-Encoding: chunked|32\r\n" + "b" * 50 + "\r\n0\r\n\r\n",
+    ],
+    ids=["no place", "another place", "a wrong length", "ignores the range", "ignores it, without a length"],
+)
+def test_no_part_is_taken_for_the_rest_of_an_object(answer: str, tmp_path: Path) -> None:
+    """A store that answers a resumed download with something else is at fault: the job is tried again."""
+    with hostile_store(resuming(answer)) as buckets, pytest.raises(SourceUnavailable) as caught:
+        buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
+    assert caught.value.retryable
+    assert not (tmp_path / "source").exists()
