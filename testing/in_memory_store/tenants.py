@@ -61,7 +61,10 @@ class InMemoryTenants(TenantRepository):
             buckets = [
                 Bucket(tenant, home.created)
                 for tenant, home in self._contents.homes.items()
-                if home.is_open and which.matches(tenant) and (which.known is None or tenant in which.known)
+                if home.is_open
+                and which.allowed(tenant)
+                and which.matches(tenant)
+                and (which.known is None or tenant in which.known)
             ]
         return Listing(page_of(buckets, which.page, which.size), len(buckets))
 

@@ -85,6 +85,10 @@
 --
 -- Tenants
 --   P:tenants                  zset    tenant by the time it was first opened: create, open
+--   P:directory                hash    about P:tenants, so that no script need read them all: tenants (how many there
+--                                      are), region:<region> (how many of it), changes (how often one was opened or
+--                                      closed), made (when this was first counted): create, open, close, tenants
+--   P:closed                   set     tenants that are not open: the same
 --   P:tenant:<tenant>          hash    open (0 or 1), created, queue (id of the default queue), filed (all, or the
 --                                      creation time of the last job whose delivery is filed): create, open, close,
 --                                      file_deliveries

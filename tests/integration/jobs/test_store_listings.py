@@ -9,9 +9,19 @@ import redis
 
 from stemline.jobs.callback import CallbackRequest
 from stemline.jobs.delivery import DeliveryAttempt
-from stemline.jobs.errors import NoSuchQueue, NoSuchTemplate
+from stemline.jobs.errors import BindedBucketNumLimit, NoSuchQueue, NoSuchTemplate
+from stemline.jobs.policy import Policy
 from stemline.jobs.states import QueueState, State
-from stemline.jobs.store import DeliveryFilter, JobFilter, QueueFilter, RedisStore, Store, TemplateFilter
+from stemline.jobs.store import (
+    BucketFilter,
+    DeliveryFilter,
+    JobFilter,
+    QueueFilter,
+    RedisStore,
+    Store,
+    StoreOptions,
+    TemplateFilter,
+)
 from stemline.jobs.tenant import Tenant
 from stemline.testing import FixedClock
 from tests.conftest import ValkeyServer
@@ -58,11 +68,18 @@ def fill(store: Store, tenant: Tenant, count: int) -> None:
         store.outbox.record(delivery.id, attempt, next_due=None, status="dead")
 
 
-def cost(client: redis.Redis, call: Callable[[], object]) -> int:
-    """How many commands the server runs for a call, those of scripts too."""
+def commands(client: redis.Redis, call: Callable[[], object]) -> dict[str, int]:
+    """The commands that the server runs for a call, those of scripts too, and how often."""
     client.config_resetstat()
     call()
-    return sum(each["calls"] for each in client.info("commandstats").values())
+    return {
+        name.removeprefix("cmdstat_"): each["calls"] for name, each in client.info("commandstats").items()
+    }
+
+
+def cost(client: redis.Redis, call: Callable[[], object]) -> int:
+    """How many commands the server runs for a call, those of scripts too."""
+    return sum(commands(client, call).values())
 
 
 def test_a_list_costs_what_its_tenant_has(store: RedisStore, valkey: redis.Redis) -> None:
@@ -123,3 +140,95 @@ def test_what_is_gone_after_its_change_is_said_to_be_unknown(store: RedisStore, 
         store.queues.update(TENANT, job.spec.queue_id, state=QueueState.PAUSED)
     with pytest.raises(NoSuchTemplate):
         store.templates.update(TENANT, template.id, name="new")
+
+
+MEDIA = BucketFilter(allowed=Policy(buckets=("media-*",)).allows_tenant, size=2)
+
+
+def tenants(count: int, name: str) -> list[Tenant]:
+    """Tenants of several regions."""
+    return [Tenant(f"{name}-{number}-1250000000", f"ap-{number % 3}") for number in range(count)]
+
+
+def shown(store: Store, which: BucketFilter = MEDIA) -> tuple[list[Tenant], int]:
+    """A page of buckets, and how many there are."""
+    found = store.tenants.search(which)
+    return [bucket.tenant for bucket in found.items], found.total
+
+
+def test_a_list_of_buckets_costs_its_page(store: RedisStore, valkey: redis.Redis) -> None:
+    """Of however many buckets that a credential with a pattern may see, the page's records alone are read."""
+    for tenant in (*tenants(300, "media"), *tenants(50, "other")):
+        store.tenants.open(tenant)
+    assert 300 == shown(store)[1]
+    found = commands(valkey, lambda: shown(store))
+    assert 2 == found["hgetall"]
+    assert "zrange" not in found
+
+
+def test_opening_reads_no_tenants(valkey: redis.Redis, valkey_server: ValkeyServer) -> None:
+    """A region at its limit is known without a look at the tenants of all regions."""
+    client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    store = RedisStore(client, StoreOptions(buckets_per_region=20), clock=FixedClock())
+
+    def refused() -> None:
+        with pytest.raises(BindedBucketNumLimit):
+            store.tenants.open(Tenant("more-1250000000", "ap-0"))
+
+    for tenant in tenants(60, "other"):
+        store.tenants.open(tenant)
+    refused()
+    assert "zrange" not in commands(valkey, refused)
+    client.close()
+
+
+def test_a_list_of_buckets_follows_each_change(store: RedisStore, valkey_server: ValkeyServer) -> None:
+    """What another process opened or closed is seen at once, also where two changes have the same time."""
+    client = redis.Redis.from_url(valkey_server.url, decode_responses=True)
+    other = RedisStore(client, clock=FixedClock())
+    one, two, three = tenants(3, "media")
+    for change, expected in (
+        (lambda: other.tenants.open(one), [one]),
+        (lambda: other.jobs.create([spec(tenant=two)]), [one, two]),
+        (lambda: other.tenants.close(one), [two]),
+        (lambda: other.tenants.open(three), [two, three]),
+        (lambda: other.tenants.close(two), [three]),
+        (lambda: other.tenants.open(one), [one, three]),
+    ):
+        change()
+        assert (expected, len(expected)) == shown(store) == shown(other)
+    client.flushall()
+    assert ([], 0) == shown(store)
+    other.tenants.open(two)
+    assert ([two], 1) == shown(store)
+    client.close()
+
+
+def test_buckets_of_an_older_release_are_listed(store: RedisStore, valkey: redis.Redis) -> None:
+    """A store without a directory, and one in which an older release goes on, gets one that is right."""
+    one, two, three = tenants(3, "media")
+    for tenant in (one, two, three):
+        store.tenants.open(tenant)
+    store.tenants.close(two)
+    valkey.delete("stemline:directory", "stemline:closed")
+    assert ([one, three], 2) == shown(store)
+    valkey.zadd("stemline:tenants", {"ap-0/media-9-1250000000": 10**16})
+    valkey.hset(
+        "stemline:tenant:ap-0/media-9-1250000000", mapping={"open": 1, "created": 10**16, "queue": "p9"}
+    )
+    assert 3 == shown(store)[1]
+    valkey.delete("stemline:directory", "stemline:closed")
+    store.tenants.close(one)
+    assert 2 == shown(store)[1]
+
+
+def test_a_list_of_named_buckets_has_only_allowed_regions(store: RedisStore) -> None:
+    """A credential that names its buckets sees them in its regions alone, and only open ones."""
+    names = [Tenant("media-0-1250000000", f"ap-{number}") for number in range(3)]
+    for tenant in names:
+        store.tenants.open(tenant)
+    policy = Policy(buckets=(names[0].bucket,), regions=("ap-0", "ap-2"))
+    which = BucketFilter(allowed=policy.allows_tenant, known=tuple(names))
+    assert ([names[0], names[2]], 2) == shown(store, which)
+    store.tenants.close(names[0])
+    assert ([names[2]], 1) == shown(store, which)
