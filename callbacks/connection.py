@@ -104,6 +104,41 @@ def _resolve_within(host: str, port: int, seconds: float) -> Iterable[tuple[sock
     return found
 
 
+def open_socket(host: str, port: int, guard: AddressGuard, deadline: Deadline) -> socket.socket:
+    """Connect to the first allowed address of a host that accepts.
+
+    Raises:
+        AddressRefused: The host has addresses, but none is allowed.
+        NameNotFound: The host has no address.
+        NotConnected: No address accepts.
+        httpcore.TimeoutException: The deadline has passed.
+    """
+    addresses = checked_addresses(host, port, guard, deadline)
+    failure: OSError | None = None
+    for position, (family, address) in enumerate(addresses):
+        # An address that does not respond leaves time for the next ones.
+        seconds = deadline.left() / (len(addresses) - position)
+        try:
+            return _connected(family, address, seconds)
+        except OSError as error:
+            failure = error
+    if isinstance(failure, TimeoutError):
+        raise httpcore.ConnectTimeout from None
+    raise NotConnected(reason_of(failure or OSError())) from failure
+
+
+def _connected(family: socket.AddressFamily, address: SockAddr, seconds: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(seconds)
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 class Stream(httpcore.NetworkStream):
     """A connection whose every operation ends at the deadline; httpcore's own timeouts are ignored."""
 
@@ -143,10 +178,10 @@ class Stream(httpcore.NetworkStream):
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
         """Start TLS on this connection."""
-        self._sock.settimeout(self._deadline.left())
         try:
+            self._sock.settimeout(self._deadline.left())
             secured = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname)
-        except TimeoutError:
+        except (TimeoutError, httpcore.TimeoutException):
             self.close()
             raise httpcore.ConnectTimeout from None
         except OSError as error:
@@ -175,20 +210,4 @@ class GuardedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
         """Connect to the first allowed address that accepts."""
-        addresses = checked_addresses(host, port, self._guard, self._deadline)
-        for position, (family, address) in enumerate(addresses):
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            # An address that does not respond leaves time for the next ones.
-            sock.settimeout(self._deadline.left() / (len(addresses) - position))
-            try:
-                sock.connect(address)
-            except OSError as error:
-                sock.close()
-                if position + 1 == len(addresses):
-                    if isinstance(error, TimeoutError):
-                        raise httpcore.ConnectTimeout from None
-                    raise NotConnected(reason_of(error)) from error
-            else:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return Stream(sock, self._deadline)
-        raise NameNotFound(f"{host} has no address")
+        return Stream(open_socket(host, port, self._guard, self._deadline), self._deadline)

@@ -24,6 +24,7 @@ _NO_URL: Final = "that is no URL that can be asked"
 _NO_PROXY: Final = "the proxy does not answer, or refuses"
 _NO_TLS: Final = "no secure connection can be made"
 _NO_BROKER: Final = "the broker refuses it"
+_NOT_AMQP: Final = "the answer of the broker is not one of AMQP"
 _NO_KEYS: Final = "no keys are known for it"
 _TOO_SLOW: Final = "the connection was not taken in time"
 
@@ -112,6 +113,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "amqp.NotFound": "the broker has no queue or exchange of that name",
     "amqp.MessageNacked": "the broker does not keep the message",
     "amqp.ConnectionForced": "the broker ended the connection",
+    "amqp.UnexpectedFrame": _NOT_AMQP,
+    "amqp.FrameSyntaxError": _NOT_AMQP,
+    "amqp.AMQPNotImplementedError": _NOT_AMQP,
     "amqp.AMQPError": _NO_BROKER,
     "urllib3.SSLError": _NO_TLS,
     "urllib3.ProxyError": _NO_PROXY,
