@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stemline.runtime.bootstrap.process_logging import configure_logging, keep_celery_from_logging
 from stemline.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
+
+FLOWER_CONNECTIONS: Final = 256
+"""Connections to Flower that may be open. One that waits for its client makes room for a new one."""
 
 
 def celery_app(settings: Settings) -> Celery:
@@ -38,8 +41,14 @@ def serve_flower(settings: Settings, *, address: str, port: int, control: bool) 
     from stemline.runtime import extras
 
     extras.require("flower")
+    from stemline.api.http.descriptors import allowed_connections
+    from stemline.api.http.registry import ConnectionRegistry
     from stemline.runtime.compat import flower, versions
 
     versions.check("flower")
     configure_logging(settings)
-    flower.serve(celery_app(settings), address=address, port=port, read_only=not control)
+    limit = allowed_connections(FLOWER_CONNECTIONS)
+    connections = ConnectionRegistry(limit=limit, limit_per_client=0, memory_limit=0)
+    flower.serve(
+        celery_app(settings), address=address, port=port, read_only=not control, connections=connections
+    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from stemline.client import Client
 from stemline.client.target import target_of_stack
 from stemline.jobs.store import WakeUp
 from stemline.runtime import bootstrap
+from stemline.runtime.bootstrap.celery_processes import FLOWER_CONNECTIONS
 from stemline.runtime.settings import Settings
 from stemline.testing.processes import eventually, program
 from stemline.testing.receiver import answer, receiving
@@ -176,6 +179,80 @@ def test_flower_refuses_the_password_of_the_example(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("FLOWER_BASIC_AUTH", "operator:hush-hush,stemline:change-me")
     ran = CliRunner().invoke(main, ["flower"])
     assert (2, True) == (ran.exit_code, "change-me of the example; set your own" in ran.output)
+
+
+@pytest.fixture
+def own_flower(valkey_server: ValkeyServer, tmp_path: Path) -> Iterator[int]:
+    """The port of a Flower that a test may attack."""
+    port = free_port()
+    env = {"STEMLINE_REDIS_URL": valkey_server.url, "FLOWER_BASIC_AUTH": "user:password"}
+    with program(tmp_path / "flower.log", env, "-m", "stemline", "flower", "--port", str(port)):
+
+        def is_up() -> bool:
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/healthcheck", trust_env=False).is_success
+            except httpx.TransportError:
+                return False
+
+        eventually(is_up, 180, "the health check")
+        yield port
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the other side has closed a connection; reads what it has sent."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(1 << 20):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        pass
+    return True
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /healthcheck HTTP/1.1\r\n",
+        b"GET /static/js/jquery-3.6.4.min.map HTTP/1.1\r\nHost: a\r\n\r\n" * 9,
+    ],
+    ids=["silent", "half a head", "unread answers"],
+)
+def test_flower_keeps_no_more_connections_than_its_limit(own_flower: int, sent: bytes) -> None:
+    """Beyond the limit the connections that have waited longest end; new clients are served."""
+    with ExitStack() as stack:
+        opened = []
+        for _ in range(FLOWER_CONNECTIONS + 44):
+            opened.append(stack.enter_context(socket.create_connection(("127.0.0.1", own_flower))))
+            opened[-1].sendall(sent)
+        answer = httpx.get(f"http://127.0.0.1:{own_flower}/healthcheck", trust_env=False)
+        assert "OK" == answer.text
+        eventually(lambda: sum(map(ended, opened)) >= 44, 180, "the end of connections")
+
+
+def test_metrics_of_flower_are_rendered_once_a_second(own_flower: int) -> None:
+    """Requests that come together get the same page, which counts open descriptors; later ones another."""
+    with (
+        httpx.Client(base_url=f"http://127.0.0.1:{own_flower}", trust_env=False) as client,
+        ExitStack() as stack,
+    ):
+
+        def page() -> str:
+            answer = client.get("/metrics")
+            assert "process_open_fds" in answer.text
+            return answer.text
+
+        def pages() -> tuple[str, str]:
+            """Two pages, between which a connection was opened."""
+            first = page()
+            stack.enter_context(socket.create_connection(("127.0.0.1", own_flower)))
+            assert client.get("/healthcheck").is_success
+            return first, page()
+
+        eventually(lambda: len(set(pages())) == 1, 180, "a page that is served twice")
+        eventually(lambda: len(set(pages())) == 2, 180, "a new page")
 
 
 def test_probes_need_not_know_the_url_prefix(valkey_server: ValkeyServer, tmp_path: Path) -> None:
