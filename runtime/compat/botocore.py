@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
+from http.client import HTTPException, HTTPResponse
 from typing import Any, Final
 
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import (
+    AWSHTTPConnection,
+    AWSHTTPConnectionPool,
+    AWSHTTPSConnection,
+    AWSHTTPSConnectionPool,
+    AWSResponse,
+)
 from botocore.endpoint import Endpoint
 from botocore.exceptions import BotoCoreError, HTTPClientError, ReadTimeoutError, ResponseStreamingError
 from urllib3.exceptions import HTTPError
@@ -19,6 +27,10 @@ MAX_TAGS: Final = 50_000
 _MANY_ATTRIBUTES: Final = re.compile(rb"""<[^<>'"]*+(?:(?:'[^'<]*+'|"[^"<]*+")[^<>'"]*+){32}""")
 #: Longest time that such an answer may take to arrive after its head, s.
 MAX_ANSWER_S: Final = 60.0
+#: Of the head of any answer, with all interim ones before it.
+MAX_HEAD_BYTES: Final = 1 << 20
+#: Longest time that such a head may take to arrive, s.
+MAX_HEAD_S: Final = 60.0
 _CHUNK_BYTES: Final = 1 << 16
 
 
@@ -41,12 +53,14 @@ def bound_answers(client: Any) -> None:
     """Let a client give up on answers that are too large, too slow or none that botocore can read.
 
     botocore reads every answer but an object into memory, errors too, and as long as a byte comes in time it
-    waits for the next one. For malformed dates and numbers its parsers raise errors of all kinds.
+    waits for the next one, of a head too, or for what follows any number of interim answers. For malformed
+    dates and numbers its parsers raise errors of all kinds.
 
     Args:
         client: Any client of boto3.
     """
     endpoint = vars(client)["_endpoint"]
+    vars(endpoint.http_session)["_pool_classes_by_scheme"].update(http=_Pool, https=_SecurePool)
     endpoint.http_session = _BoundedSession(endpoint.http_session)
     endpoint.__class__ = _CarefulEndpoint
 
@@ -94,6 +108,72 @@ class _CarefulEndpoint(Endpoint):  # type: ignore[misc]  # botocore ships no typ
         if operation_model.name == "HeadBucket":
             request_dict["context"].setdefault("s3_redirect", {})["redirected"] = True
         return super()._needs_retry(attempts, operation_model, request_dict, *answer)
+
+
+class _Head(io.RawIOBase):
+    """What arrives of an answer, with bounds until its head is complete."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._bytes = 0
+        self._end: float | None = time.monotonic() + MAX_HEAD_S
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read what has arrived.
+
+        Raises:
+            TimeoutError: The head takes too long.
+            HTTPException: It is too large.
+        """
+        size: int | None = self._raw.readinto(buffer)
+        if self._end is not None:
+            self._bytes += size or 0
+            if self._bytes > MAX_HEAD_BYTES:
+                raise HTTPException("the head of the answer is too large")
+            if time.monotonic() > self._end:
+                raise TimeoutError
+        return size
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+    def complete(self) -> None:
+        """Let the body take as long as its reader lets it."""
+        self._end = None
+
+
+class _Response(HTTPResponse):
+    """An answer whose head has bounds."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head = _Head(self.fp.detach())
+        self.fp = io.BufferedReader(self._head)
+
+    def begin(self) -> None:
+        """Read the head."""
+        super().begin()
+        self._head.complete()
+
+
+class _Connection(AWSHTTPConnection):  # type: ignore[misc]  # botocore ships no types
+    response_class = _Response
+
+
+class _SecureConnection(AWSHTTPSConnection):  # type: ignore[misc]
+    response_class = _Response
+
+
+class _Pool(AWSHTTPConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _Connection
+
+
+class _SecurePool(AWSHTTPSConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _SecureConnection
 
 
 class _BoundedSession:

@@ -196,6 +196,39 @@ def test_a_slow_error_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
 
 
+def heads(unit: bytes, wait_s: float) -> Script:
+    """Begin an answer whose head has no end."""
+
+    def script(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"" if unit.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\nX: ")
+        while not over.wait(wait_s):
+            connection.sendall(unit)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        heads(b"a", 0.05),
+        heads(b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
+        heads(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 0),
+    ],
+    ids=["bytes", "interim answers", "many interim answers"],
+)
+def test_a_head_without_end_ends(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A store that never comes to the body of its answer holds no thread, with or without a cancel."""
+    monkeypatch.setattr(compat, "MAX_HEAD_S", 0.5)
+    monkeypatch.setattr(incoming, "RETRY_S", 0.1)
+    began = time.monotonic()
+    with hostile_store(script) as buckets:
+        with pytest.raises(TryAgain):
+            buckets.incoming.begin(TENANT.region, TENANT.bucket, "a", 1, "")
+        with pytest.raises(SourceUnavailable):
+            buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
+    assert time.monotonic() - began < 300  # it would take for ever
+
+
 def test_a_slow_object_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An object that drips is given up."""
     monkeypatch.setattr(download, "MIN_BUDGET_S", 0.5)
