@@ -23,10 +23,10 @@ from stemline.jobs.estimate import Pace, ended_at, started_at
 from stemline.jobs.job import JobSpec
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.queue import Queue
-from stemline.jobs.serving import COMMON, no_worker
+from stemline.jobs.serving import wait_reason
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter, QueueLoad
-from stemline.jobs.worker import ALIVE_S
+from stemline.jobs.worker import what_is_missing
 from stemline.wire import views
 
 PROBE_S: Final = 5.0
@@ -123,11 +123,12 @@ def _estimates(
     load, totals = statistics.of_tenant(context.tenant), statistics.read(0).totals
     loads = {each.id: each for each in load.queues}
     duration_s = probe.duration_s if probe else None
-    unserved = _unserved(context, {spec.wants for spec in specs})
-    found = []
+    now, found = context.store.now(), []
+    living = [each for each in context.store.workers.latest() if each.is_alive(now) and each.levels]
     for number, (spec, queue) in enumerate(zip(specs, queues, strict=True)):
-        if spec.wants in unserved:
-            found.append({"stems": len(spec.tracks()), "message": no_worker(spec.wants)})
+        missing = what_is_missing(living, spec.level, spec.wants)
+        if reason := wait_reason(missing, spec.level, spec.wants):
+            found.append({"stems": len(spec.tracks()), "message": reason})
             continue
         own = loads.get(queue.id)
         pace = Pace(context.store.now(), own.running if own else 0, load.mean_runs.get(queue.id))
@@ -147,16 +148,6 @@ def _estimates(
             }
         )
     return found
-
-
-def _unserved(context: RequestContext, wanted: set[str]) -> set[str]:
-    """Return which of these models no live worker serves."""
-    rare = wanted - COMMON
-    if not rare:
-        return set()
-    since = context.store.now() - ALIVE_S * 1e6
-    workers = [worker for worker in context.store.workers.latest() if worker.seen >= since]
-    return {wants for wants in rare if not any(worker.can_do(wants) for worker in workers)}
 
 
 def work_per_audio(totals: Mapping[str, int], wants: str) -> float | None:

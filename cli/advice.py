@@ -53,6 +53,10 @@ OF_TRACKS: Final[Mapping[str, str]] = {
     "Cancel": "somebody cancelled it",
 }
 """Codes that `submit` itself gives to tracks."""
+NO_WORKER: Final = (
+    "start a worker that takes it (`stemline worker separate`); `stemline doctor` says what runs"
+)
+"""What to do about a job that no worker takes."""
 _OTHERS: Final = "see docs/errors.md for this code"
 
 

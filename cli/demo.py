@@ -195,9 +195,10 @@ def watch(stack: Stack, console: Console, client: Client, job_id: str) -> None:
         while True:
             job = client.get(job_id)
             bar.update(task, description=job.state, completed=100 if job.succeeded else job.progress)
-            if job.message and job.message != said and not job.has_ended:
-                console.print(printable(f"{job.state}: {job.message}"), markup=False)
-                said = job.message
+            why = job.message or job.wait_reason
+            if why and why != said and not job.has_ended:
+                console.print(printable(f"{job.state}: {why}"), markup=False)
+                said = why
             if job.succeeded:
                 return
             if job.has_ended:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stemline.cli.advice import advice
+from stemline.cli.advice import NO_WORKER, advice
 from stemline.cli.output import local_time, printable, span
 from stemline.cli.program import spelled
 
@@ -97,6 +97,9 @@ def _times(job: Job) -> Iterator[_Fact]:
 def _work(job: Job, execution: Execution) -> Iterator[_Fact]:
     if job.position is not None and not job.has_ended:
         yield "place", f"{job.position} in its queue"
+    if job.wait_reason:
+        yield "waits", job.wait_reason
+        yield "what to do", spelled(NO_WORKER)
     if job.state == "Pause":
         yield (
             "paused",
@@ -121,7 +124,7 @@ def _outcome(job: Job) -> Iterator[_Fact]:
     if job.state == "Failed":
         yield "failed", f"{job.code}: {job.message}"
         yield "what to do", spelled(advice(job.code, job.message))
-    elif job.message:
+    elif job.message and job.message != job.wait_reason:
         yield "message", job.message
     for stem in job.stems:
         yield "stem", f"{stem.name}: {stem.key}"

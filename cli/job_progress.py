@@ -140,6 +140,8 @@ def job_progress(name: str) -> Iterator[JobProgress]:
 
 def _doing(job: Job) -> str:
     """Return what a job does, in a word or two."""
+    if job.wait_reason:
+        return f"waiting: {job.wait_reason}"
     if job.state == "Submitted":
         return "waiting" if job.position is None else f"waiting, place {job.position}"
     if job.state == "Pause":

@@ -150,6 +150,8 @@ def selection(client: Client, *, queue: str | None = None, **filters: Any) -> di
 
 def _row(job: Job) -> tuple[str, ...]:
     message = f"{job.code}: {job.message}" if job.state == "Failed" else job.message
+    if not message:
+        message = job.wait_reason
     if not message and put_off(job):
         message = f"not before {local_time(job.not_before)}"
     return (

@@ -80,6 +80,8 @@ class Job:
     """What a running job does: ``wait``, ``download``, ``decode``, ``separate``, ``encode`` or ``upload``."""
     position: int | None = None
     """Place of a waiting job in its queue, from 1."""
+    wait_reason: str = ""
+    """Why no worker takes a waiting job; empty if one does, as soon as it has a free slot."""
     estimated_start: datetime | None = None
     estimated_end: datetime | None = None
     """``None`` where nothing is known, as before the first job of a queue has succeeded."""
@@ -161,6 +163,7 @@ def read_job(raw: Raw) -> Job:
         duration_s=_duration(operation),
         stage=text(raw, "Stage"),
         position=optional_number(raw, "Position"),
+        wait_reason=text(raw, "WaitReason"),
         estimated_start=time_of(raw, "EstimatedStartTime"),
         estimated_end=time_of(raw, "EstimatedEndTime"),
         origin=text(raw, "OriginJobId"),

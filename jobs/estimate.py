@@ -56,22 +56,19 @@ def ended_at(pace: Pace, start: int | None, by_worker: int | None = None) -> int
     return max(start + pace.mean_run, pace.now)
 
 
-def with_estimates(
-    job: Job, pace: Pace, *, ahead: int | None, by_worker: int | None, served: bool = True
-) -> Job:
+def with_estimates(job: Job, pace: Pace, *, ahead: int | None, by_worker: int | None) -> Job:
     """Return a job that is not over with its position and estimates.
 
     Args:
-        job: As clients see it.
+        job: As clients see it; while no worker takes it, nobody knows when it starts.
         pace: Pace of its queue.
         ahead: Jobs of the queue that start before it; ``None`` if it is not claimable now.
         by_worker: When its worker expects the end, µs since the epoch.
-        served: Whether a worker that lives can do it; else nobody knows when it starts.
     """
     if job.state is State.RUNNING:
         return replace(job, estimated_end=ended_at(pace, job.started, by_worker))
     position = None if ahead is None else ahead + 1
-    if job.state is State.PAUSE or ahead is None or not served:
+    if job.state is State.PAUSE or ahead is None or job.wait_reason:
         return replace(job, position=position)
     start = started_at(pace, ahead)
     return replace(job, position=position, estimated_start=start, estimated_end=ended_at(pace, start))

@@ -230,5 +230,7 @@ class Job:
     """Id of the latest job that retries this one; empty for none."""
     position: int | None = field(default=None, compare=False)
     """Place among the waiting jobs of its queue, from 1; ``None`` if it is not waiting for its turn."""
+    wait_reason: str = field(default="", compare=False)
+    """Why no worker takes it, of a waiting job; empty if one does, as soon as it has a free slot."""
     estimated_start: int | None = field(default=None, compare=False)
     estimated_end: int | None = field(default=None, compare=False)

@@ -44,6 +44,24 @@ def no_worker(wants: str) -> str:
     return f"No worker that is running serves {wants}."
 
 
+def wait_reason(missing: str, level: int, wants: str) -> str:
+    """Return why no worker takes a job.
+
+    Args:
+        missing: What keeps all of them from it: ``worker`` (none is running), ``model`` or ``level``;
+            empty if one takes it.
+        level: JobLevel of the job.
+        wants: What the job wants of its worker.
+    """
+    reasons = {
+        "": "",
+        "worker": "No worker that separates is running.",
+        "model": no_worker(wants),
+        "level": f"No worker that is running takes {wants} at level {level}.",
+    }
+    return reasons[missing]
+
+
 def announced(names: Iterable[str]) -> tuple[str, ...]:
     """Return what a worker announces of the names that it serves: what Spleeter answers, then by name."""
     return tuple(sorted(set(names), key=lambda name: (name not in COMMON, name))[:MAX_SERVED])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,10 +24,28 @@ def claimant(worker: str, thread: int) -> str:
     return f"{worker}/{thread}"
 
 
+def what_is_missing(living: Sequence[Worker], level: int, wants: str) -> str:
+    """Return what keeps all workers that live from a job, as `wait_reason` reads it; empty if one takes it.
+
+    Args:
+        living: Workers that separate.
+        level: JobLevel of the job.
+        wants: What the job wants of its worker.
+    """
+    able = [worker for worker in living if worker.can_do(wants)]
+    if any(level in worker.levels for worker in able):
+        return ""
+    return "level" if able else "model" if living else "worker"
+
+
 def worker_of(claimant: str) -> str:
     """Return the name under which a job's worker reports itself."""
     name, _, thread = claimant.rpartition("/")
     return name if name and thread.isdecimal() else claimant
+
+
+def _host(name: str) -> str:
+    return name.rpartition("@")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +69,19 @@ class Worker:
     """Models and modes that it can do; ``None`` of an earlier release, which does the common ones."""
     seen: int = 0
     """When the store received its latest report, µs since the epoch."""
+
+    def is_alive(self, now: int) -> bool:
+        """Return whether it has reported itself lately.
+
+        Args:
+            now: By the store's clock, µs since the epoch.
+        """
+        return now - self.seen < ALIVE_S * 1e6
+
+    def is_replaced_by(self, other: Worker) -> bool:
+        """Return whether another one of its kind was started on its host after its latest report."""
+        is_like = (self.kind, _host(self.name)) == (other.kind, _host(other.name))
+        return is_like and other.started > self.seen
 
     def can_do(self, wants: str) -> bool:
         """Return whether it does jobs that want this model or mode."""

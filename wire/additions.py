@@ -94,6 +94,7 @@ POSITION = Table(
     "",
     Element("JobId", matching(ids.JOB), "id"),
     Element("Position", integer(), "position"),
+    Element("WaitReason", hidden_empty(TEXT), "wait_reason", optional=True),
     Element("EstimatedStartTime", SOME_TIME, "estimated_start", optional=True),
     Element("EstimatedEndTime", SOME_TIME, "estimated_end", optional=True),
 )

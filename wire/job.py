@@ -241,6 +241,7 @@ JOB = Table(
     Element("Progress", integer(), "progress", documents=ANSWER),
     addition("Stage", hidden_empty(one_of(*STAGES)), "stage", "What the worker of a running job does."),
     addition("Position", integer(), "position", "Place of a waiting job in its queue, from 1."),
+    addition("WaitReason", hidden_empty(TEXT), "wait_reason", "Why no worker takes a waiting job."),
     Element("CreationTime", TIME, "created"),
     Element("StartTime", TIME, "started"),
     Element("EndTime", TIME, "ended"),

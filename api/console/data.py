@@ -25,7 +25,7 @@ from stemline.jobs.job import Job
 from stemline.jobs.policy import Operation
 from stemline.jobs.states import State
 from stemline.jobs.store import BucketFilter, JobFilter
-from stemline.jobs.worker import ALIVE_S, worker_of
+from stemline.jobs.worker import worker_of
 from stemline.wire.callback import CONTENT_TYPES, batch_body, body
 
 router = Router()
@@ -133,7 +133,7 @@ def _workers(context: RequestContext) -> Response:
         jobs = [store.jobs.browse(context.tenant, state, offset=0, size=_SHOWN_JOBS) for state in states]
         own = {worker_of(job.worker) for listing in jobs for job in listing.items}
         found = [worker for worker in found if worker.name in own]
-    rows = [{"worker": each, "alive": str(now - each.seen < ALIVE_S * 1e6).lower()} for each in found]
+    rows = [{"worker": each, "alive": str(each.is_alive(now)).lower()} for each in found]
     return context.respond(WORKERS, now=now, workers=rows)
 
 

@@ -45,6 +45,7 @@ _ROW = (
     Element("Progress", TEXT, "progress"),
     Element("Stage", TEXT, "stage"),
     _maybe("Position", "position"),
+    _maybe("WaitReason", lambda job: job.wait_reason or None),
     _maybe("EstimatedStart", "estimated_start"),
     _maybe("EstimatedEnd", "estimated_end"),
     _maybe("BatchId", lambda job: job.spec.batch or None),

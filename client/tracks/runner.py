@@ -37,6 +37,8 @@ class Runner:
     stop: threading.Event = field(default_factory=threading.Event)
     _following: dict[str, tuple[Track, Entry]] = field(default_factory=dict)
     """What waits or runs, by the ids of the jobs."""
+    _why: str = ""
+    """Why no worker takes the jobs, as it was reported last."""
     _pace: Pace = field(init=False)
     """Of all but the submissions."""
     _submitter: Submitter = field(init=False)
@@ -130,6 +132,7 @@ class Runner:
         """Yield what has ended and is not followed any more."""
         ids = self.unfinished()
         found = self._pace.retry(lambda: self.client.get_many(ids)) if ids else {}
+        self._say_why({job.wait_reason for job in found.values()} - {""})
         for job_id in ids:
             track, entry = self._following[job_id]
             job = found.get(job_id)
@@ -142,6 +145,13 @@ class Runner:
                 self.report.ended(self.manifest.failed(entry, "NoSuchJob", why))
             else:
                 yield track, entry, job
+
+    def _say_why(self, reasons: set[str]) -> None:
+        """Report why no worker takes the jobs, and that one does again."""
+        why = min(reasons, default="")
+        if why != self._why:
+            self._why = why
+            self.report.holding(why)
 
     def _finish(self, track: Track, entry: Entry, job: Job) -> None:
         """Fetch the stems of a job that succeeded; note why another one did not."""

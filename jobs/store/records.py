@@ -19,7 +19,7 @@ from stemline.jobs.job import Job, JobSpec, Result, Waveform
 from stemline.jobs.probe import Probe, Question
 from stemline.jobs.queue import USUAL_WEIGHT, NotifyConfig, Override, Queue, Reserved
 from stemline.jobs.separation import VoiceSeparate
-from stemline.jobs.serving import no_worker
+from stemline.jobs.serving import no_worker, wait_reason
 from stemline.jobs.states import ENDED, QueueState, State
 from stemline.jobs.template import Template
 from stemline.jobs.tenant import Bucket, Tenant
@@ -84,12 +84,12 @@ def job(flat: Sequence[str]) -> Job | None:
     pace = Pace(int(record["now"]), int(record["running"]), int(mean) if mean else None)
     if wants := record.get("unserved"):
         found = dataclasses.replace(found, message=no_worker(wants))
+    reason = wait_reason(record.get("missing", ""), found.spec.level, found.spec.wants)
     return with_estimates(
-        found,
+        dataclasses.replace(found, wait_reason=reason),
         pace,
         ahead=_time(record, "ahead"),
         by_worker=_time(record, "ends"),
-        served="unserved" not in record,
     )
 
 

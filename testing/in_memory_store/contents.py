@@ -10,7 +10,7 @@ from stemline.jobs.errors import LeaseLost
 from stemline.jobs.estimate import Pace, with_estimates
 from stemline.jobs.job import Job
 from stemline.jobs.leftover import Leftover
-from stemline.jobs.serving import no_worker
+from stemline.jobs.serving import no_worker, wait_reason
 from stemline.jobs.states import ENDED, TRANSITIONS, QueueState, State
 from stemline.jobs.store import WakeUp, delivery_id
 from stemline.jobs.store.scripts import LEFTOVER_WAIT_US
@@ -55,14 +55,17 @@ class Contents(BatchChanges):
         while heads := [line for line in lines if line]:
             ids.append(min(heads, key=lambda line: rank(line[0])).popleft().id)
         running = sum(self.jobs[job_id].spec.queue_id == queue for job_id in self.leases)
-        shown, served = self.view(job), job.state is State.RUNNING or self.is_served(job.spec.wants)
+        shown = self.view(job)
+        if job.state is not State.RUNNING:
+            reason = wait_reason(self.missing_for(job), job.spec.level, job.spec.wants)
+            message = job.message if self.is_served(job.spec.wants) else no_worker(job.spec.wants)
+            shown = replace(shown, wait_reason=reason, message=message)
         mean = self.mean_runs.get((queue, job.spec.wants), self.mean_runs.get((queue, "")))
         return with_estimates(
-            shown if served else replace(shown, message=no_worker(job.spec.wants)),
+            shown,
             Pace(self.clock(), running, mean),
             ahead=ids.index(job.id) if job.id in ids else None,
             by_worker=self.expected_ends.get(job.id),
-            served=served,
         )
 
     def current(self, job_id: str, token: int) -> Job:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from stemline.jobs.job import Job
 from stemline.jobs.serving import COMMON, Demand
 from stemline.jobs.states import State
-from stemline.jobs.worker import ALIVE_S
+from stemline.jobs.worker import Worker, what_is_missing
 from stemline.testing.in_memory_store.state import StoredData
 
 
@@ -34,11 +34,18 @@ class Lines(StoredData):
 
     def is_served(self, wants: str) -> bool:
         """Return whether a worker that lives can do jobs; of common ones it is assumed if none is known."""
-        since = self.clock() - ALIVE_S * 1e6
-        alive = [each for each in self.workers.values() if each.seen > since and each.kind == "separation"]
+        alive = self._living()
         if any(wants in (each.serves or ()) for each in alive):
             return True
         return wants in COMMON and (not alive or any(each.serves is None for each in alive))
+
+    def missing_for(self, job: Job) -> str:
+        """Return what keeps every worker that lives from a job; empty if one takes it."""
+        return what_is_missing(self._living(), job.spec.level, job.spec.wants)
+
+    def _living(self) -> list[Worker]:
+        now = self.clock()
+        return [each for each in self.workers.values() if each.is_alive(now) and each.kind == "separation"]
 
     def has_room_for(self, wants: str) -> bool:
         """Return whether one more job that wants a model, or a mode, may run."""

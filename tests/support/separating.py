@@ -12,7 +12,9 @@ from functools import partial
 
 from stemline.jobs.errors import LeaseLost
 from stemline.jobs.job import Job, OutputFile, Result
+from stemline.jobs.serving import COMMON, announced
 from stemline.jobs.store import Store
+from stemline.jobs.worker import Worker as WorkerReport
 from tests.conftest import S3
 
 
@@ -36,6 +38,7 @@ class Worker:
     def run(self) -> None:
         """Serve jobs until it is stopped."""
         while not self.stopped.is_set():
+            self._report()
             job = self.store.attempts.claim("test@worker", (2, 1, 0))
             if job is None:
                 time.sleep(0.02)
@@ -45,11 +48,19 @@ class Worker:
             except LeaseLost:
                 continue
 
+    def _report(self) -> None:
+        """Say that it lives, as a worker does from time to time."""
+        serves = announced(COMMON)
+        self.store.workers.report(
+            WorkerReport("test@worker", "separation", 1, (2, 1, 0), "cpu", "1", 0, serves)
+        )
+
     def _separate(self, job: Job) -> None:
         source = job.spec.input_object
         self.sources.append(source)
         beat = partial(self.store.attempts.heartbeat, job.id, job.token, 40, stage="separate")
         while beat() or self.holds.is_set():
+            self._report()
             if beat():
                 self.store.attempts.confirm_cancel(job)
                 return

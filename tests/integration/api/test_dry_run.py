@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import redis
 
 from stemline.api import dry_run
 from stemline.jobs.job import Result
@@ -24,6 +26,7 @@ FOUND = Probe("Success", "", 4000, 10.0, "mp3", "mp3", 44_100, 2, 128, (1_764_00
 @contextmanager
 def worker(store: Store, probe: Probe) -> Iterator[list[Question]]:
     """Answer each question with the same probe."""
+    store.workers.report(Worker("w", "separation", 1, (0, 1, 2), "cpu", "1", 1))
     asked: list[Question] = []
     stopped = threading.Event()
 
@@ -52,7 +55,7 @@ def test_a_dry_run_tells_what_would_happen(server, valkey):
     """The source is shown as a worker found it, with size, times and number of stems; nothing is stored."""
     server.client.post("/jobs", submission())
     server.store.attempts.succeed(server.store.attempts.claim("w", [0]), Result((), {}, audio_s=20.0))
-    before = {key for key in valkey.scan_iter("*") if b":probe" not in key}
+    before = keys(valkey)
     with worker(server.store, FOUND) as asked:
         body = submission(mode="IsAudio", request="<CallBack>http://user:secret@receiver.example/</CallBack>")
         found = ask(server.client, body)
@@ -62,8 +65,13 @@ def test_a_dry_run_tells_what_would_happen(server, valkey):
     (estimate,) = found["Estimate"]
     assert ("1", "1764000") == (estimate["StemCount"], estimate["StemSize"])
     assert {"EstimatedStartTime", "EstimatedEndTime", "Seconds"} <= set(estimate)
-    assert before == {key for key in valkey.scan_iter("*") if b":probe" not in key}
+    assert before == keys(valkey)
     assert "secret" not in repr(asked)
+
+
+def keys(valkey: redis.Redis) -> set[bytes]:
+    """All keys of a store but those that workers write."""
+    return {key for key in valkey.scan_iter("*") if not re.search(rb":(probe|worker)", key)}
 
 
 @pytest.mark.parametrize(("wants", "ratio"), [("AudioAndBackground", 0.5), ("htdemucs", 5.0), ("mdx", 2.75)])
@@ -89,12 +97,11 @@ def test_a_dry_run_promises_no_start_to_a_job_that_no_worker_could_do(serve):
 
 
 def test_a_dry_run_is_answered_without_a_worker(server, monkeypatch):
-    """If no worker answers in time, everything else is answered."""
+    """If no worker answers in time, the number of stems is answered, and that no worker runs."""
     monkeypatch.setattr(dry_run, "PROBE_S", 0.2)
     found = ask(server.client)
     assert "Source" not in found
-    assert "2" == found["Estimate"][0]["StemCount"]
-    assert "StemSize" not in found["Estimate"][0]
+    assert [{"StemCount": "2", "Message": "No worker that separates is running."}] == found["Estimate"]
 
 
 def test_the_request_alone_is_checked(server):

@@ -14,6 +14,7 @@ import pytest
 from stemline.api import hub
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import QueueFilter
+from stemline.jobs.worker import Worker
 from stemline.testing.api_server import TENANT, ApiServer, finish
 from stemline.testing.client import Answer, Client, submission
 from stemline.testing.event_stream import EventStream, Received
@@ -339,6 +340,7 @@ def test_stage_is_shown_on_request(server):
 @pytest.mark.shows("Position, EstimatedStartTime, EstimatedEndTime")
 def test_position_and_estimates_are_shown_on_request(server):
     """JSON answers show a waiting job's place and estimates; plain XML, which vendors parse, does not."""
+    server.store.workers.report(Worker("w", "separation", 1, (0, 1, 2), "cpu", "1", 5))
     first, second = submit(server.client), submit(server.client)
     both = f"/jobs/{first},{second}"
     shown = json.loads(server.client.request("GET", both, headers=JSON).body)["JobsDetail"]
@@ -352,6 +354,26 @@ def test_position_and_estimates_are_shown_on_request(server):
     plain = server.client.get(both).body
     assert b"Position" not in plain
     assert b"Estimated" not in plain
+
+
+@pytest.mark.shows("WaitReason")
+def test_a_job_that_no_worker_takes_says_so_on_request(server):
+    """JSON answers and events give the reason; plain XML does not, nor does a job that a worker takes."""
+    job = submit(server.client)
+
+    def shown() -> dict[str, str]:
+        (found,) = json.loads(server.client.request("GET", f"/jobs/{job}", headers=JSON).body)["JobsDetail"]
+        return found
+
+    reason = "No worker that separates is running."
+    assert (reason, "") == (shown()["WaitReason"], shown()["Message"])
+    with EventStream(server.client, f"/jobs/{job}/events") as stream:
+        assert reason in [event.data.get("WaitReason") for event in islice(stream, 2)]
+    plain = server.client.get(f"/jobs/{job}").body
+    assert b"WaitReason" not in plain
+    assert b"<Message/>" in plain
+    server.store.workers.report(Worker("w", "separation", 1, (0, 1, 2), "cpu", "1", 5))
+    assert "WaitReason" not in shown()
 
 
 def test_a_waiting_jobs_stream_tells_its_position(server):

@@ -8,6 +8,7 @@ import pytest
 
 from stemline.jobs.states import QueueState
 from stemline.jobs.store import JobFilter, QueueFilter, Store
+from stemline.jobs.worker import Worker
 from tests.integration.jobs.contract import DONE, SECOND, TENANT, spec
 
 
@@ -45,6 +46,7 @@ def test_positions_move_up(store):
 
 def test_estimates_come_from_what_was_measured(store, clock):
     """After a job of ten seconds, the next ones are expected to take as long, one after the other."""
+    store.workers.report(Worker("w", "separation", 1, (0, 1, 2), "cpu", "1", 5))
     (job,) = store.jobs.create([spec()])
     assert (clock(), None) == estimates(store, job.id)
     held = store.attempts.claim("w", [0])

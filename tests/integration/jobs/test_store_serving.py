@@ -140,6 +140,41 @@ def test_a_job_that_nobody_serves_says_so(store: Store, clock: FixedClock, model
     assert "" != message(store, job)
 
 
+@pytest.mark.parametrize("model", [None, "htdemucs"])
+def test_a_job_that_no_worker_takes_says_why(store: Store, clock: FixedClock, model: str | None) -> None:
+    """It says whether no worker runs, none serves the model, or none of those that do takes its level."""
+    (job,) = submit(store, wanting(model, level=2))
+    wants = model or "AudioAndBackground"
+
+    def reason() -> str:
+        found = store.jobs.find(job)
+        assert found is not None
+        assert (found.wait_reason == "") == (found.estimated_start is not None)
+        return found.wait_reason
+
+    store.workers.report(Worker("callbacks", "callbacks", 2, (), "", "1.0", 5))
+    assert "No worker that separates is running." == reason()
+    report(store, "other", name="other")
+    assert f"No worker that is running serves {wants}." == reason()
+    store.workers.report(Worker("low", "separation", 2, (0, 1), "cpu", "1.0", 5, serves=(wants,)))
+    assert f"No worker that is running takes {wants} at level 2." == reason()
+    report(store, wants)
+    assert "" == reason()
+    clock.advance(ALIVE_S + 1)
+    assert "No worker that separates is running." == reason()
+
+
+def test_a_worker_of_an_earlier_release_takes_the_common_jobs(store: Store) -> None:
+    """One that announces nothing takes these and no other model; a running job waits for no worker."""
+    common, rare = submit(store, wanting(), wanting("htdemucs"))
+    report(store, announces=False)
+    reasons = [store.jobs.find(job).wait_reason for job in (common, rare)]
+    assert ["", "No worker that is running serves htdemucs."] == reasons
+    store.workers.leave("w")
+    assert common == claim(store)
+    assert "" == store.jobs.find(common).wait_reason
+
+
 def test_a_common_job_waits_without_a_reason_where_workers_announce_nothing(store: Store) -> None:
     """No worker at all, or one of an earlier release beside one that serves less, is no reason to worry."""
     (job,) = submit(store, wanting(music=True))

@@ -74,6 +74,26 @@ def test_a_track_is_named_as_it_was_given(console: Console) -> None:
     assert "../music/1 a.mp3: Cancel: why" in said
 
 
+@pytest.mark.parametrize("is_live", [False, True])
+def test_a_job_that_no_worker_takes_says_so(
+    is_live: bool, console: Console, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bar, or a line, says why nothing happens, and where the job is once a worker takes it."""
+    monkeypatch.setattr(job_progress, "is_live", lambda: is_live)
+    reason = "No worker that separates is running."
+    with job_progress.job_progress("a.flac") as progress:
+        shown = []
+        for why in (reason, reason, ""):
+            progress.watched(Job("j", "Submitted", "s", position=1, wait_reason=why))
+            if is_live:
+                shown.append(drawn(progress._display._progress, console.width))  # type: ignore[attr-defined]
+    lines = capsys.readouterr().err.splitlines()
+    if is_live:
+        assert [True, True, False] == ["waiting: No worker that" in each for each in shown]
+    else:
+        assert [f"waiting: {reason}", "waiting, place 1"] == lines
+
+
 def test_the_place_and_the_time_of_a_job_are_whole(console: Console) -> None:
     """What one job does and how long it takes is there at every width."""
     with job_progress.job_progress("a song with a name of a usual length.flac") as progress:

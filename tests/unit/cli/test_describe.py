@@ -36,6 +36,15 @@ def test_what_a_job_waits_for_is_shown() -> None:
     assert text.splitlines()[-1] == f"not before {local_time(LATER)}"
 
 
+def test_a_job_that_no_worker_takes_says_what_to_do() -> None:
+    """The reason is there once, with what to do, and the list has it in place of a message."""
+    reason = "No worker that separates is running."
+    *lines, in_list = described(WaitReason=reason, Message=reason).splitlines()
+    assert reason == in_list
+    assert [f"  waits      {reason}"] == [line for line in lines if reason in line]
+    assert "what to do start a worker that takes it" in "\n".join(lines)
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -87,13 +87,14 @@ class Run:
     def __init__(self, service: Service, folder: Path, *keys: str) -> None:
         self.service, self.folder = service, folder
         self.tracks = [Track(key, key=key, name=Path(key).stem) for key in keys]
+        self.report = Report()
         self.states: dict[str, str] = {}
         self.messages: list[str] = []
 
     def __call__(self, **options: Any) -> Runner:
         with Manifest(self.folder / "m.jsonl", "keys", {}) as manifest:
             given = Options(parameters={}, folder=self.folder, **options)
-            runner = Runner(self.service, manifest, self.tracks, given, Report())  # type: ignore[arg-type]
+            runner = Runner(self.service, manifest, self.tracks, given, self.report)  # type: ignore[arg-type]
             try:
                 runner.run()
             finally:
@@ -228,6 +229,27 @@ def test_a_job_is_looked_for_again(service: Service, tmp_path: Path, monkeypatch
     run()
     assert "done" == run.states["in/b.mp3"]
     assert [] == service.faults["list"]
+
+
+def test_why_no_worker_takes_the_jobs_is_reported(service: Service, tmp_path: Path) -> None:
+    """It is said once, and again with an empty text when a worker takes them."""
+    run, said = Run(service, tmp_path, "in/a.mp3"), list[str]()
+    reasons = ["nobody", "nobody", "", None]
+
+    class Said(Report):
+        def holding(self, why: str) -> None:
+            said.append(why)
+
+    run.report = Said()
+
+    def get_many(ids: list[str]) -> dict[str, Job]:
+        reason = reasons.pop(0)
+        state = "Success" if reason is None else "Submitted"
+        return {each: replace(service.jobs[each], state=state, wait_reason=reason or "") for each in ids}
+
+    service.get_many = get_many  # type: ignore[method-assign]
+    run()
+    assert ["nobody", ""] == said
 
 
 def test_a_full_disk_ends_the_run(service: Service, tmp_path: Path) -> None:

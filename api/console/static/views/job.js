@@ -102,7 +102,7 @@ function Facts({ job, detail }) {
     ["job.model", detail.Model],
     ["job.origin", detail.OriginJobId && html`<${Link} to=${{ view: "job", job: detail.OriginJobId }}>${detail.OriginJobId}<//>`],
     ["job.latest", detail.RetryJobId && html`<${Link} to=${{ view: "job", job: detail.RetryJobId }}>${detail.RetryJobId}<//>`],
-    ["job.note", job.State !== "Failed" && job.Message],
+    ["job.note", job.State !== "Failed" && (job.Message || job.WaitReason)],
     ["column.duration", format?.Duration && duration(Number(format.Duration))],
     ["job.speed", format?.Duration && job.Started && job.Ended && `× ${(Number(format.Duration) / ((Number(job.Ended) - Number(job.Started)) / 1e6)).toFixed(1)}`],
   ];

@@ -59,22 +59,27 @@ local function count_wanted(job, is_waiting)
   end
 end
 
+-- A worker that lives and separates, by its number from 1, or nil. Each report is read once by a script, when it is needed.
+local names
+local read, living = 0, {}
+local function living_worker(number)
+  names = names or redis.call('ZREVRANGEBYSCORE', P .. ':workers', '+inf', int(NOW - ALIVE), 'LIMIT', 0, 500)
+  while #living < number and read < #names do
+    read = read + 1
+    local is_json, worker = pcall(cjson.decode, redis.call('HGET', P .. ':worker-reports', names[read]) or '')
+    if is_json and type(worker) == 'table' and worker.kind == 'separation' then living[#living + 1] = worker end
+  end
+  return living[number]
+end
+
 -- Whether workers that live announce something but none what is asked for. A worker of an earlier release announces
 -- nothing, and does the common jobs.
 local announcing
 local function all_announce()
-  if announcing ~= nil then return announcing end
-  local names = redis.call('ZREVRANGEBYSCORE', P .. ':workers', '+inf', int(NOW - ALIVE), 'LIMIT', 0, 500)
-  announcing = false
-  for _, name in ipairs(names) do
-    local is_json, worker = pcall(cjson.decode, redis.call('HGET', P .. ':worker-reports', name) or '')
-    if is_json and type(worker) == 'table' and worker.kind == 'separation' then
-      if type(worker.serves) ~= 'table' then
-        announcing = false
-        return false
-      end
-      announcing = true
-    end
+  if announcing == nil then
+    local number = 1
+    while living_worker(number) and type(living_worker(number).serves) == 'table' do number = number + 1 end
+    announcing = number > 1 and living_worker(number) == nil
   end
   return announcing
 end
@@ -87,6 +92,32 @@ local function is_served(wants)
     known_served[wants] = (seen and tonumber(seen) > NOW - ALIVE) or (COMMON[wants] and not all_announce()) or false
   end
   return known_served[wants]
+end
+
+local function has(list, value)
+  for _, each in ipairs(type(list) == 'table' and list or {}) do
+    if each == value then return true end
+  end
+  return false
+end
+
+-- What keeps every worker that lives from a job of this level that wants this: 'worker' (none lives), 'model' or 'level';
+-- nil if one takes it. Only shown: how jobs are scheduled does not depend on it.
+local known_missing = {}
+local function missing_for(level, wants)
+  local line = line_named(level, wants)
+  if known_missing[line] == nil then
+    local missing, number = living_worker(1) and 'model' or 'worker', 1
+    while missing and living_worker(number) do
+      local worker = living_worker(number)
+      local serves = worker.serves
+      local can_do = type(serves) == 'table' and has(serves, wants) or type(serves) ~= 'table' and COMMON[wants]
+      if can_do then missing = not has(worker.levels, tonumber(level)) and 'level' end
+      number = number + 1
+    end
+    known_missing[line] = missing
+  end
+  return known_missing[line] or nil
 end
 
 -- What waiting jobs want that do not stand in the common line, the most wanted first, as {what, waiting jobs, whether a

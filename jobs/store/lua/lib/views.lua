@@ -56,7 +56,11 @@ local function shown(id, ageing)
     append(record, {'now', int(NOW), 'running', int(redis.call('SCARD', P .. ':running:' .. at.queue))})
     if ahead then append(record, {'ahead', int(ahead)}) end
     if means[2] or means[1] then append(record, {'mean_run', means[2] or means[1]}) end
-    if at.state ~= 'Running' and not is_served(wants) then append(record, {'unserved', wants}) end
+    if at.state ~= 'Running' then
+      local missing = missing_for(at.level, wants)
+      if missing then append(record, {'missing', missing}) end
+      if not is_served(wants) then append(record, {'unserved', wants}) end
+    end
   end
   return record
 end
