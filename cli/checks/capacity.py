@@ -6,17 +6,20 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from stemline.cli.checks.findings import CheckContext, Finding, fail, ok, warn
-from stemline.cli.output import counted
+from stemline.cli.output import counted, span
 from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
     from stemline.jobs.batch import Batch
     from stemline.jobs.store import UsageRepository
     from stemline.jobs.store.snapshot import QueueLoad, Snapshot
+    from stemline.jobs.worker import Worker
 
 _MAX_QUEUES: Final = 100
 _MAX_BATCHES: Final = 100
 """Of one bucket, the latest ones."""
+_MAX_SILENT: Final = 10
+"""Workers that are named."""
 _NEARLY: Final = 0.9
 """Share of a queue's size from which on it counts as full."""
 
@@ -43,6 +46,7 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
             if batch.state is BatchState.PAUSED and batch.waiting
         ]
         spent = list(_budgets(context, store.usage))
+        silent = list(_silent(store.workers.latest(), store.now()))
     except StoreUnavailable as error:
         message = f"the store does not answer: {reason_of(error.__cause__ or error)}"
         yield fail("capacity", message, "see the check of the store")
@@ -55,6 +59,7 @@ def capacity(context: CheckContext) -> Iterator[Finding]:
     yield from _put_off(snapshot)
     yield from _batches(paused)
     yield from _workers(snapshot)
+    yield from silent
     yield from _models(snapshot)
     yield _rate(context)
 
@@ -106,6 +111,24 @@ def _workers(snapshot: Snapshot) -> Iterator[Finding]:
             f"{counted(startable, 'more job')} could run: all workers are busy with {running}",
             fix,
         )
+
+
+def _silent(workers: Sequence[Worker], now: int) -> Iterator[Finding]:
+    """Look for workers that ended without saying so, or hang.
+
+    Where a later one of its kind lives on its host, it was started again under another name.
+    """
+    living = [each for each in workers if each.is_alive(now)]
+    silent = [
+        each for each in workers if not each.is_alive(now) and not any(map(each.is_replaced_by, living))
+    ]
+    fix = "see its log and its machine, and start it again; if it is gone for good, this ends after a day"
+    for worker in silent[:_MAX_SILENT]:
+        since = span((now - worker.seen) / 1e6, whole=True)
+        what = f"worker {worker.name} ({worker.kind}) fell silent {since} ago"
+        yield warn("capacity", f"{what}: it was killed, hangs or has no network", fix)
+    if (more := len(silent) - _MAX_SILENT) > 0:
+        yield warn("capacity", f"{counted(more, 'more worker')} fell silent", fix)
 
 
 def _models(snapshot: Snapshot) -> Iterator[Finding]:

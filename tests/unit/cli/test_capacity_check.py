@@ -14,8 +14,9 @@ from stemline.cli.checks.findings import CheckContext, Finding, Verdict
 from stemline.jobs.job import JobSpec, Output
 from stemline.jobs.separation import AudioMode, VoiceSeparate
 from stemline.jobs.store.server_errors import translate
+from stemline.jobs.worker import Worker
 from stemline.runtime.settings import Credential, Settings
-from stemline.testing import InMemoryStore
+from stemline.testing import FixedClock, InMemoryStore
 from stemline.testing.api_server import TENANT
 
 
@@ -67,6 +68,31 @@ def test_busy_workers_are_told_from_none(
     (found,) = of(startable, running)
     assert message == found.message
     assert fix in found.fix
+
+
+def test_workers_that_fell_silent_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said for how long, and what to do; one that has a successor on its host is not named."""
+    clock = FixedClock()
+    store = InMemoryStore(clock=clock)
+    report(store, "callbacks-1@replaced", kind="callbacks")
+    for number in range(12):
+        report(store, f"separation-{number}@old")
+    report(store, "separation-1@replaced")
+    clock.advance(95)
+    report(store, "separation-2@replaced", started=clock())
+    report(store, "separation-1@well")
+    monkeypatch.setattr("stemline.runtime.store.open_store", lambda _: store)
+    silent = [each for each in capacity(CheckContext(Settings(), write=False)) if "silent" in each.message]
+    assert {Verdict.WARNING} == {each.verdict for each in silent}
+    (replaced,) = [each.message for each in silent if "replaced" in each.message]
+    assert replaced.startswith("worker callbacks-1@replaced (callbacks) fell silent 1 min 35 s ago: ")
+    assert 11 == len(silent)
+    assert "3 more workers fell silent" == silent[-1].message
+    assert all("start it again" in each.fix for each in silent)
+
+
+def report(store: InMemoryStore, name: str, *, kind: str = "separation", started: int = 5) -> None:
+    store.workers.report(Worker(name, kind, 2, (2, 1, 0), "cpu", "1.0", started))
 
 
 def test_nothing_is_said_where_nothing_could_run() -> None:
