@@ -47,33 +47,33 @@ INLINE void product_of(const int rows, const int width, matrix a, const float *b
         }
 }
 
-/* Two vectors of columns, for any number of rows up to ROWS. */
-APART void product_block(int rows, matrix a, const float *b, long b_step, float *c, long c_step, int more) {
-    switch (rows) {
+/* c (rows x 2 LANES) = a (rows x k) times b (k x 2 LANES), added to what is in c if `more`. */
+APART void product(long rows, matrix a, const float *b, long b_step, float *c, long c_step, int more) {
+    while (rows) {
+        /* Two blocks of about the same size, rather than a full one and a small one, whose sums would be too few to
+           hide how long each addition takes. */
+        const int block = rows >= 2 * ROWS ? ROWS : rows > ROWS ? (int)(rows + 1) / 2 : (int)rows;
+        switch (block) {
 #define CASE(N)                                                                                              \
     case N: product_of(N, 2, a, b, b_step, c, c_step, more); break;
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4)
-        CASE(5)
-        CASE(6)
+            CASE(1)
+            CASE(2)
+            CASE(3)
+            CASE(4)
+            CASE(5)
+            CASE(6)
 #if ROWS > 6
-        CASE(7)
-        CASE(8)
-        CASE(9)
-        CASE(10)
-        CASE(11)
-        CASE(12)
+            CASE(7)
+            CASE(8)
+            CASE(9)
+            CASE(10)
+            CASE(11)
+            CASE(12)
 #endif
 #undef CASE
+        }
+        rows -= block, a.values += block * a.step, c += block * c_step;
     }
-}
-
-/* c (rows x 2 LANES) = a (rows x k) times b (k x 2 LANES), added to what is in c if `more`. */
-INLINE void product(long rows, matrix a, const float *b, long b_step, float *c, long c_step, int more) {
-    for (long r = 0; r < rows; r += ROWS, a.values += ROWS * a.step, c += ROWS * c_step)
-        product_block(rows - r < ROWS ? (int)(rows - r) : ROWS, a, b, b_step, c, c_step, more);
 }
 
 #endif

@@ -6,28 +6,20 @@
    windows of pixels.
 
    Some tiles at a time are taken from their windows to their results, a slice of the input channels after the
-   other. Kernels are transformed slice by slice, whenever they are needed: reading the transformed ones, four to
-   six times as many, would take longer. */
+   other. Kernels are transformed slice by slice when they are needed: transformed ones are five times as many, and
+   reading those of large layers would take longer. Those of small layers are kept for all tiles of a run. */
 
 #ifndef STRIDED_H
 #define STRIDED_H
 
 #include <string.h>
 
+#include "kernels.h"
 #include "product.h"
-#include "winograd.h"
 
-#define TAPS 5
-#define PANEL (2 * LANES) /* columns of a product */
-#define MAX_TILES 48      /* at a time */
-#define DOWN_SLICE 16     /* input channels whose kernels are transformed at a time */
-#define UP_SLICE 32       /* the same for a transposed convolution, whose parts are not added up */
-#define AHEAD 8           /* input channels by which kernels are fetched before they are needed */
-#define LINE 16           /* values in a line of the cache. Points are an odd number of lines apart, else all of
-                             them would compete for one place in the cache. */
-
-/* In this order those with odd rows, with odd columns, and with both, lie beside each other. */
-typedef enum { EVEN_EVEN, EVEN_ODD, ODD_ODD, ODD_EVEN, PARTS } part;
+#define MAX_TILES 64 /* at a time */
+#define FEW_TILES 12 /* likewise where transformed kernels are kept: all values of these tiles fit into a cache */
+#define MOST_KEPT_KERNELS 4096
 
 typedef enum { LEAKY_RELU, RELU, ELU } activation;
 
@@ -47,15 +39,17 @@ typedef struct {
 /* Memory of a thread; `place` in unet.c knows the sizes. */
 typedef struct {
     float *windows; /* (points, tiles, input channels of all parts) */
-    float *kernels; /* (points, parts and input channels of a slice, filters of a panel), in either order */
+    float *kernels; /* (slices that are kept, points, parts and input channels, filters of a panel), the last three
+                       in either order */
     float *sums;    /* (points, tiles, filters of a panel, for a transposed convolution of all parts) */
-    float *small;   /* the window of a tile at an edge, or taps that were brought to another order */
+    float *small;   /* the window of a tile at an edge, or taps that were brought beside each other */
 } scratch;
 
 /* The tiles that are computed at a time. */
 typedef struct {
     long first, count;
-    int across; /* tiles in a row of them */
+    int across;       /* tiles in a row of them */
+    int keep_kernels; /* those transformed for the first tiles are kept for the others */
 } tiles;
 
 INLINE int row_of(tiles those, long number) { return (int)((those.first + number) / those.across) * TILE; }
@@ -66,76 +60,40 @@ INLINE long tiles_of(int height, int width) {
     return (long)((height + TILE - 1) / TILE) * ((width + TILE - 1) / TILE);
 }
 
+/* The first of `all` tiles. */
+INLINE tiles first_tiles(long all, int width, long kernels) {
+    const int keep = all > MAX_TILES && kernels <= MOST_KEPT_KERNELS;
+    const long most = keep ? FEW_TILES : MAX_TILES;
+    return (tiles){0, all < most ? all : most, (width + TILE - 1) / TILE, keep};
+}
+
+INLINE tiles next_tiles(tiles those, long all) {
+    those.first += those.count;
+    if (all - those.first < those.count) those.count = all - those.first;
+    return those;
+}
+
+/* The values of scratch memory that a layer needs. */
+typedef struct {
+    long windows, kernels, sums;
+} demand;
+
+/* Of a plain convolution to `height` x `width` pixels, or a transposed one of as many. */
+INLINE demand demand_of(int height, int width, long channels, long filters, const int transposed) {
+    const tiles first = first_tiles(tiles_of(height, width), width, channels * filters);
+    const long group = filters < PANEL ? filters : PANEL, slice = transposed ? UP_SLICE : DOWN_SLICE;
+    const long slices = first.keep_kernels ? channels / slice * (filters / group) : 1;
+    return (demand){
+        .windows = ALL_POINTS * (first.count * (transposed ? 1 : PARTS) * channels + LINE),
+        .kernels = ALL_POINTS * slices * (slice * PARTS * group + LINE),
+        .sums = ALL_POINTS * (first.count * (transposed ? PARTS : 1) * group + LINE),
+    };
+}
+
 INLINE vector activated(vector value, const activation kind) {
     if (kind == LEAKY_RELU) return larger(value, value * 0.2f);
     if (kind == RELU) return larger(splat(0), value);
     return larger(exponential(smaller(splat(0), value)) - 1.0f, value);
-}
-
-INLINE part part_of(const int odd_row, const int odd_column) {
-    return odd_row ? (odd_column ? ODD_ODD : ODD_EVEN) : (odd_column ? EVEN_ODD : EVEN_EVEN);
-}
-
-INLINE int has_odd_rows(const part which) { return which >= ODD_ODD; }
-
-INLINE int has_odd_columns(const part which) { return which == EVEN_ODD || which == ODD_ODD; }
-
-/* Parts that follow each other. */
-typedef struct {
-    int first, count;
-} range;
-
-/* The parts that have a value at a point. Those with even rows or columns have two taps in that dimension: their
-   third one, the first for a plain convolution, is zero, and so is the value at that end of the points. */
-INLINE range parts_at(int point, const int transposed) {
-    const int end = transposed ? POINTS - 1 : 0;
-    int row_is_end = point / POINTS == end, column_is_end = point % POINTS == end;
-    if (row_is_end) return (range){ODD_ODD, column_is_end ? 1 : 2};
-    return column_is_end ? (range){EVEN_ODD, 2} : (range){0, PARTS};
-}
-
-/* Five taps, to six values of the even part and six of the odd part, all `step` apart. */
-INLINE void even_and_odd(const vector *taps, vector *to, const int step, const int transposed) {
-    if (transposed) {
-        kernel_points(taps[3], taps[1], splat(0), to, step);
-        kernel_points(taps[4], taps[2], taps[0], to + POINTS * step, step);
-    } else {
-        kernel_points(splat(0), taps[1], taps[3], to, step);
-        kernel_points(taps[0], taps[2], taps[4], to + POINTS * step, step);
-    }
-}
-
-/* Kernels of 5 x 5 taps that lie `tap_step` apart, to their values at all points of all parts. The kernels that lie
-   `ahead` are fetched. */
-INLINE void points_of_all_parts(const float *taps, long tap_step, long ahead, float *to, long part_step, long point_step,
-                       const int transposed) {
-    vector columns[2 * POINTS * TAPS];
-    UNROLL
-    for (int x = 0; x < TAPS; x++) {
-        vector column[TAPS];
-        UNROLL
-        for (int y = 0; y < TAPS; y++) {
-            column[y] = load(taps + (y * TAPS + x) * tap_step);
-            if (ahead) __builtin_prefetch(taps + (y * TAPS + x) * tap_step + ahead);
-        }
-        even_and_odd(column, columns + x, TAPS, transposed);
-    }
-    for (int y = 0; y < 2 * POINTS; y++) {
-        vector row[2 * POINTS];
-        even_and_odd(columns + y * TAPS, row, 1, transposed);
-        UNROLL
-        for (int x = 0; x < 2 * POINTS; x++)
-            store(to + part_of(y >= POINTS, x >= POINTS) * part_step
-                      + (y % POINTS * POINTS + x % POINTS) * point_step, row[x]);
-    }
-}
-
-APART void plain_points(const float *taps, long tap_step, long ahead, float *to, long part_step, long point_step) {
-    points_of_all_parts(taps, tap_step, ahead, to, part_step, point_step, 0);
-}
-
-APART void transposed_points(const float *taps, long tap_step, float *to, long part_step, long point_step) {
-    points_of_all_parts(taps, tap_step, 0, to, part_step, point_step, 1);
 }
 
 INLINE int is_inside(image from, int row, int column) {
@@ -188,20 +146,21 @@ INLINE void convolve_tiles(const layer *own, image from, tiles those, long filte
                         2 * (column_of(those, t) - 1) + has_odd_columns(each), 2,
                         space.windows + t * k + each * DOWN_SLICE, window_step, DOWN_SLICE, PARTS * DOWN_SLICE,
                         space.small);
+    float *kernels = space.kernels;
     for (long filter = 0; filter < filters; filter += PANEL) {
         for (long channel = 0; channel < from.channels; channel += DOWN_SLICE) {
-            for (long c = 0; c < DOWN_SLICE; c++)
-                for (long n = 0; n < PANEL; n += LANES)
-                    plain_points(own->kernel + (channel + c) * filters + filter + n, from.channels * filters,
-                                 AHEAD * filters, space.kernels + c * PANEL + n, DOWN_SLICE * PANEL, kernel_step);
+            if (those.first == 0 || !those.keep_kernels)
+                slice_of_plain(own->kernel + channel * filters + filter, filters, from.channels, space.small, kernels,
+                               kernel_step);
             for (int point = 0; point < ALL_POINTS; point++) {
                 range parts = parts_at(point, 0);
                 long skipped = parts.first * DOWN_SLICE;
                 matrix windows = {space.windows + point * window_step + channel * PARTS + skipped, k, 1, 0,
                                   parts.count * DOWN_SLICE};
-                product(those.count, windows, space.kernels + point * kernel_step + skipped * PANEL, PANEL,
+                product(those.count, windows, kernels + point * kernel_step + skipped * PANEL, PANEL,
                         space.sums + point * sum_step, PANEL, channel > 0);
             }
+            if (those.keep_kernels) kernels += ALL_POINTS * kernel_step;
         }
         for (long t = 0; t < those.count; t++)
             for (long n = 0; n < PANEL; n += LANES) {
@@ -226,36 +185,9 @@ INLINE void convolve_tiles(const layer *own, image from, tiles those, long filte
 INLINE void convolve(const layer *own, image from, long filters, float *raw, float *next, scratch space,
                      const activation kind) {
     const long all = tiles_of(from.height / 2, from.width / 2);
-    tiles those = {0, 0, (from.width / 2 + TILE - 1) / TILE};
-    for (; those.first < all; those.first += MAX_TILES) {
-        those.count = all - those.first < MAX_TILES ? all - those.first : MAX_TILES;
+    for (tiles those = first_tiles(all, from.width / 2, from.channels * filters); those.count;
+         those = next_tiles(those, all))
         convolve_tiles(own, from, those, filters, raw, next, space, kind);
-    }
-}
-
-/* The values of transposed kernels at all points, for a slice of the input channels and a group of filters. The
-   filters, which fill the vectors, are first brought beside each other. */
-APART void slice_of_transposed(const float *kernel, long filters, long k, long group, scratch space,
-                              long kernel_step) {
-    const long tap_step = LANES * LANES + LINE;
-    for (long n = 0; n < group; n += LANES)
-        for (long c = 0; c < UP_SLICE; c += LANES) {
-            for (int tap = 0; tap < TAPS * TAPS; tap++) {
-                const float *from = kernel + (tap * filters + n) * k + c;
-                vector block[LANES];
-                UNROLL
-                for (int i = 0; i < LANES; i++) {
-                    block[i] = load(from + i * k);
-                    __builtin_prefetch(from + i * k + LINE);
-                }
-                transpose(block);
-                UNROLL
-                for (int i = 0; i < LANES; i++) store(space.small + tap * tap_step + i * LANES, block[i]);
-            }
-            for (long i = 0; i < LANES; i++)
-                transposed_points(space.small + i * LANES, tap_step, space.kernels + (c + i) * PARTS * group + n, group,
-                                  kernel_step);
-        }
 }
 
 /* A transposed convolution of some tiles of the channels of one or two images, activated and then normalised. */
@@ -270,16 +202,20 @@ INLINE void convolve_transposed_tiles(const layer *own, const image *from, int i
         for (int each = 0; each < images; each++)
             tile_points(from[each], row_of(those, t) - 1, column_of(those, t) - 1, 1,
                         space.windows + t * k + each * channels, window_step, channels, 0, space.small);
+    float *kernels = space.kernels;
     for (long filter = 0; filter < filters; filter += group) {
         for (long channel = 0; channel < k; channel += UP_SLICE) {
-            slice_of_transposed(own->kernel + filter * k + channel, filters, k, group, space, kernel_step);
+            if (those.first == 0 || !those.keep_kernels)
+                slice_of_transposed(own->kernel + filter * k + channel, filters, k, group, space.small, kernels,
+                                    kernel_step);
             for (int point = 0; point < ALL_POINTS; point++) {
                 const range parts = parts_at(point, 1);
                 const matrix windows = {space.windows + point * window_step + channel, k, 1, 0, UP_SLICE};
                 for (long n = parts.first * group; n < (parts.first + parts.count) * group; n += PANEL)
-                    product(those.count, windows, space.kernels + point * kernel_step + n, columns,
+                    product(those.count, windows, kernels + point * kernel_step + n, columns,
                             space.sums + point * sum_step + n, columns, channel > 0);
             }
+            if (those.keep_kernels) kernels += ALL_POINTS * kernel_step;
         }
         for (long t = 0; t < those.count; t++)
             for (int each = 0; each < PARTS; each++)
@@ -304,11 +240,9 @@ INLINE void convolve_transposed_tiles(const layer *own, const image *from, int i
 INLINE void convolve_transposed(const layer *own, const image *from, int images, long filters, float *to,
                                 scratch space, const activation kind) {
     const long all = tiles_of(from->height, from->width);
-    tiles those = {0, 0, (from->width + TILE - 1) / TILE};
-    for (; those.first < all; those.first += MAX_TILES) {
-        those.count = all - those.first < MAX_TILES ? all - those.first : MAX_TILES;
+    for (tiles those = first_tiles(all, from->width, images * from->channels * filters); those.count;
+         those = next_tiles(those, all))
         convolve_transposed_tiles(own, from, images, those, filters, to, space, kind);
-    }
 }
 
 #endif

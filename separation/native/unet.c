@@ -13,7 +13,8 @@
 #define LAST_TAPS 4
 #define MARGIN 3 /* pixels around the plane that the last layer sees: four taps, two apart */
 #define PLANE_WIDTH (BINS + 2 * MARGIN + LANES)
-#define ROW_WIDTH (BINS / 2 + 2 * LANES) /* of a row of one channel, with room before and behind */
+#define STRIP (2 * LANES) /* bins of the last transposed convolution that are computed at a time */
+#define STRIP_WIDTH (STRIP + LANES) /* with the bin before and the one behind, and room */
 
 typedef struct {
     layer down[LAYERS], up[LAYERS];
@@ -29,27 +30,35 @@ typedef struct {
     scratch layers;
 } memory;
 
+INLINE long most(long a, long b) { return a > b ? a : b; }
+
 /* Give each part of a run its place, and return the number of values. */
 static long place(memory *own, float *at, int frames) {
     const long wide = (long)frames / 2 * BINS / 2 * FILTERS;
     const long narrow = (long)(frames + 2 * MARGIN) * (BINS + TAPS) * CHANNELS;
     const long padded = ALL_POINTS * (FILTERS << (LAYERS - 1));
-    const long taps = TAPS * TAPS * (LANES * LANES + LINE);
-    long values = 0, windows = 3 * 2 * FILTERS * ROW_WIDTH; /* what the last transposed convolution needs */
+    const long taps = TAPS * TAPS * (DOWN_TAP_STEP > UP_TAP_STEP ? DOWN_TAP_STEP : UP_TAP_STEP);
+    long values = 0, sums = 0, kernels = 0;
+    long windows = 3 * 2 * FILTERS * STRIP_WIDTH; /* what the last transposed convolution needs */
 #define PLACE(part, size) own->part = at ? at + values : 0, values += (size)
     for (int i = 0; i < LAYERS; i++) {
         const int height = frames >> (i + 1), width = BINS >> (i + 1);
-        const long filters = (long)FILTERS << i, all = tiles_of(height, width);
-        const long window = (all < MAX_TILES ? all : MAX_TILES) * PARTS * filters / 2;
+        const long filters = (long)FILTERS << i;
         PLACE(raw[i], height * width * filters);
-        if (i > 0 && ALL_POINTS * (window + LINE) > windows) windows = ALL_POINTS * (window + LINE);
+        if (i == 0) continue;
+        /* The layer with this result, and the transposed one that has as many pixels before it. */
+        const demand down = demand_of(height, width, filters / 2, filters, 0);
+        const demand up = demand_of(height, width, i < LAYERS - 1 ? 2 * filters : filters, filters / 2, 1);
+        windows = most(windows, most(down.windows, up.windows));
+        kernels = most(kernels, most(down.kernels, up.kernels));
+        sums = most(sums, most(down.sums, up.sums));
     }
     PLACE(wide, wide);
     PLACE(narrow, narrow);
     PLACE(layers.windows, windows);
-    PLACE(layers.kernels, ALL_POINTS * (PARTS * UP_SLICE * PANEL + LINE));
-    PLACE(layers.sums, ALL_POINTS * (MAX_TILES * PARTS * PANEL + LINE));
-    PLACE(layers.small, padded > taps ? padded : taps);
+    PLACE(layers.kernels, kernels);
+    PLACE(layers.sums, sums);
+    PLACE(layers.small, most(padded, taps));
 #undef PLACE
     return values;
 }
@@ -85,29 +94,34 @@ INLINE void first_layer(const layer *own, const float *magnitude, int frames, fl
     }
 }
 
-/* A row of pixels, to a row of each of their channels. */
-INLINE void by_channel(const float *pixels, float *rows) {
-    for (long x = 0; x < BINS / 2; x += LANES)
+/* Some bins of a row of pixels, to a row of each of their channels, with the bin before them and the one behind. */
+INLINE void by_channel(const float *pixels, long first, float *rows) {
+    for (long x = 0; x < STRIP; x += LANES)
         for (long c = 0; c < FILTERS; c += LANES) {
             vector block[LANES];
             UNROLL
-            for (int i = 0; i < LANES; i++) block[i] = load(pixels + (x + i) * FILTERS + c);
+            for (int i = 0; i < LANES; i++) block[i] = load(pixels + (first + x + i) * FILTERS + c);
             transpose(block);
             UNROLL
-            for (int i = 0; i < LANES; i++) store(rows + (c + i) * ROW_WIDTH + LANES + x, block[i]);
+            for (int i = 0; i < LANES; i++) store(rows + (c + i) * STRIP_WIDTH + 1 + x, block[i]);
         }
+    for (long c = 0; c < FILTERS; c++) {
+        rows[c * STRIP_WIDTH] = first ? pixels[(first - 1) * FILTERS + c] : 0;
+        rows[c * STRIP_WIDTH + 1 + STRIP] = first + STRIP < BINS / 2 ? pixels[(first + STRIP) * FILTERS + c] : 0;
+    }
 }
 
-/* Results of the last transposed convolution, for two vectors of neighbouring bins of each part. */
-INLINE void last_sums(const float *kernel, float *const *rows, long x, vector sums[2][PARTS]) {
+/* Results of the last transposed convolution, for the bins of a strip and each part. */
+INLINE void last_sums(const float *kernel, float *const *rows, vector *to) {
+    vector sums[PARTS][2]; /* in registers */
     UNROLL
-    for (int i = 0; i < 2 * PARTS; i++) sums[i / PARTS][i % PARTS] = splat(0);
+    for (int each = 0; each < PARTS; each++) sums[each][0] = sums[each][1] = splat(0);
     for (int c = 0; c < 2 * FILTERS; c++) {
         UNROLL
         for (int i = 0; i < 3; i++)
             UNROLL
             for (int j = 0; j < 3; j++) {
-                const float *at = rows[i] + c * ROW_WIDTH + LANES + x + j - 1;
+                const float *at = rows[i] + c * STRIP_WIDTH + j;
                 const vector near = load(at), far = load(at + LANES);
                 UNROLL
                 for (int each = 0; each < PARTS; each++) {
@@ -115,39 +129,43 @@ INLINE void last_sums(const float *kernel, float *const *rows, long x, vector su
                     const int column = (has_odd_columns(each) ? 4 : 3) - 2 * j;
                     if (row < 0 || column < 0) continue;
                     const float tap = kernel[(row * TAPS + column) * 2 * FILTERS + c];
-                    sums[0][each] += near * tap, sums[1][each] += far * tap;
+                    sums[each][0] += near * tap, sums[each][1] += far * tap;
                 }
             }
     }
+    UNROLL
+    for (int each = 0; each < PARTS; each++) to[2 * each] = sums[each][0], to[2 * each + 1] = sums[each][1];
 }
 
-/* The last transposed convolution, to one channel. */
+/* The last transposed convolution, to one channel. The rows under a kernel stay in the first cache: strips of
+   some bins are taken from the first frame to the last. */
 INLINE void last_transposed(const layer *own, const float *skip, const float *from, int frames, float *plane,
                             float *space, const activation kind) {
-    const long size = 2 * FILTERS * ROW_WIDTH;
+    const long size = 2 * FILTERS * STRIP_WIDTH;
+    const float bias = own->bias[0], scale = own->scale[0], shift = own->shift[0];
     float *rows[3] = {space, space + size, space + 2 * size}; /* the one above, this one, the one below */
     memset(plane, 0, sizeof(float) * (frames + 2 * MARGIN) * PLANE_WIDTH);
-    memset(space, 0, sizeof(float) * 3 * size);
-    for (int y = -1; y < frames / 2; y++) {
-        float *below = rows[0];
-        rows[0] = rows[1], rows[1] = rows[2], rows[2] = below;
-        if (y + 1 < frames / 2) {
-            by_channel(skip + (long)(y + 1) * BINS / 2 * FILTERS, below);
-            by_channel(from + (long)(y + 1) * BINS / 2 * FILTERS, below + FILTERS * ROW_WIDTH);
-        } else {
-            memset(below, 0, sizeof(float) * size);
-        }
-        if (y < 0) continue;
-        for (long x = 0; x < BINS / 2; x += 2 * LANES) {
-            vector sums[2][PARTS];
-            last_sums(own->kernel, rows, x, sums);
-            for (int half = 0; half < 2; half++)
-                for (int each = 0; each < PARTS; each++) {
-                    const vector value = activated(sums[half][each] + own->bias[0], kind) * own->scale[0]
-                                         + own->shift[0];
-                    float *to = plane + (2L * y + has_odd_rows(each) + MARGIN) * PLANE_WIDTH + MARGIN
-                                + 2 * (x + half * LANES) + has_odd_columns(each);
-                    for (int i = 0; i < LANES; i++) to[2 * i] = value[i];
+    for (long x = 0; x < BINS / 2; x += STRIP) {
+        memset(space, 0, sizeof(float) * 3 * size);
+        for (int y = -1; y < frames / 2; y++) {
+            float *below = rows[0];
+            rows[0] = rows[1], rows[1] = rows[2], rows[2] = below;
+            if (y + 1 < frames / 2) {
+                by_channel(skip + (long)(y + 1) * BINS / 2 * FILTERS, x, below);
+                by_channel(from + (long)(y + 1) * BINS / 2 * FILTERS, x, below + FILTERS * STRIP_WIDTH);
+            } else {
+                memset(below, 0, sizeof(float) * size);
+            }
+            if (y < 0) continue;
+            vector sums[2 * PARTS];
+            last_sums(own->kernel, rows, sums);
+            for (int odd = 0; odd < 2; odd++)
+                for (int half = 0; half < 2; half++) {
+                    vector low = activated(sums[2 * part_of(odd, 0) + half] + bias, kind) * scale + shift;
+                    vector high = activated(sums[2 * part_of(odd, 1) + half] + bias, kind) * scale + shift;
+                    float *to = plane + (2L * y + odd + MARGIN) * PLANE_WIDTH + MARGIN + 2 * (x + half * LANES);
+                    interleave(&low, &high);
+                    store(to, low), store(to + LANES, high);
                 }
         }
     }

@@ -73,25 +73,34 @@ INLINE vector shuffled(vector a, vector b, integers from) {
 #endif
 }
 
-/* Exchange rows and columns of LANES x LANES values: in each step, every second row takes the other half of
-   its pairs. */
-INLINE void transpose(vector *rows) {
+/* A step of `transpose`: every row takes half of its pairs from the row that is `distance` away. */
+INLINE void exchange(vector *rows, const int distance) {
+    integers low, high;
     UNROLL
-    for (int distance = 1; distance < LANES; distance *= 2) {
-        integers low, high;
-        UNROLL
-        for (int i = 0; i < LANES; i++) {
-            low[i] = i & distance ? LANES + i - distance : i;
-            high[i] = i & distance ? LANES + i : i + distance;
-        }
-        UNROLL
-        for (int i = 0; i < LANES; i++) {
-            if (i & distance) continue;
-            vector a = rows[i], b = rows[i + distance];
-            rows[i] = shuffled(a, b, low);
-            rows[i + distance] = shuffled(a, b, high);
-        }
+    for (int i = 0; i < LANES; i++) {
+        low[i] = i & distance ? LANES + i - distance : i;
+        high[i] = i & distance ? LANES + i : i + distance;
     }
+    UNROLL
+    for (int i = 0; i < LANES; i++) {
+        if (i & distance) continue;
+        vector a = rows[i], b = rows[i + distance];
+        rows[i] = shuffled(a, b, low);
+        rows[i + distance] = shuffled(a, b, high);
+    }
+}
+
+/* Exchange rows and columns of LANES x LANES values. No loop: the compiler has to know the distances, else shuffles
+   take several instructions. */
+INLINE void transpose(vector *rows) {
+    exchange(rows, 1);
+    exchange(rows, 2);
+#if LANES > 4
+    exchange(rows, 4);
+#endif
+#if LANES > 8
+    exchange(rows, 8);
+#endif
 }
 
 /* Put the values of two vectors that have even numbers into the first, and the others into the second. */
