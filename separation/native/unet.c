@@ -100,7 +100,11 @@ INLINE void by_channel(const float *pixels, long first, float *rows) {
         for (long c = 0; c < FILTERS; c += LANES) {
             vector block[LANES];
             UNROLL
-            for (int i = 0; i < LANES; i++) block[i] = load(pixels + (first + x + i) * FILTERS + c);
+            for (int i = 0; i < LANES; i++) {
+                const float *from = pixels + (first + x + i) * FILTERS + c;
+                block[i] = load(from);
+                __builtin_prefetch(from + BINS / 2 * FILTERS); /* of the next row */
+            }
             transpose(block);
             UNROLL
             for (int i = 0; i < LANES; i++) store(rows + (c + i) * STRIP_WIDTH + 1 + x, block[i]);

@@ -64,7 +64,10 @@ APART void window_points(const float *pixels, long row_step, long column_step, f
     for (int x = 0; x < POINTS; x++) {
         vector values[POINTS];
         UNROLL
-        for (int y = 0; y < POINTS; y++) values[y] = load(pixels + y * row_step + x * column_step);
+        for (int y = 0; y < POINTS; y++) {
+            values[y] = load(pixels + y * row_step + x * column_step);
+            if (x >= POINTS - TILE && column_step <= 64) __builtin_prefetch(pixels + y * row_step + (x + TILE) * column_step);
+        }
         input_points(values, columns + x, POINTS);
     }
     UNROLL
