@@ -1,7 +1,8 @@
 /* Kernels of 5 x 5 taps, to their values at the points of Winograd's transform.
 
-   Taps of a kernel lie far apart, by powers of two, so that a cache holds few of them at a time: those of some kernels
-   are first brought beside each other. */
+   In a checkpoint the taps of a kernel lie far apart, by powers of two, so that a cache holds few of them at a time.
+   `pack_plain` and `pack_transposed` bring them beside each other, in the order in which they are needed: for a
+   panel of filters, channel by channel, 25 vectors of filters. */
 
 #ifndef KERNELS_H
 #define KERNELS_H
@@ -12,11 +13,11 @@
 #define PANEL (2 * LANES) /* columns of a product */
 #define DOWN_SLICE 16     /* input channels whose kernels are transformed at a time */
 #define UP_SLICE 64       /* the same for a transposed convolution, whose parts are not added up */
-#define DOWN_TOGETHER 8   /* input channels whose taps are brought beside each other at a time */
-#define LINE 16           /* values in a line of the cache. Points, and taps, are an odd number of lines apart, else
-                             all of them would compete for one place in the cache. */
-#define DOWN_TAP_STEP (DOWN_TOGETHER * PANEL + LINE)
-#define UP_TAP_STEP (LINE * LANES + LINE)
+#define AHEAD 4           /* vectors of kernels by which taps are fetched before they are needed */
+#define LINE 16           /* values in a line of the cache. Points are an odd number of lines apart, else all of
+                             them would compete for one place in the cache. */
+
+INLINE long panel_of(long filters) { return filters < PANEL ? filters : PANEL; }
 
 /* In this order those with odd rows, with odd columns, and with both, lie beside each other. */
 typedef enum { EVEN_EVEN, EVEN_ODD, ODD_ODD, ODD_EVEN, PARTS } part;
@@ -54,15 +55,18 @@ INLINE void even_and_odd(const vector *taps, vector *to, const int step, const i
     }
 }
 
-/* Kernels of 5 x 5 taps that lie `tap_step` apart, to their values at all points of all parts. */
-INLINE void points_of_all_parts(const float *taps, const long tap_step, float *to, long part_step, long point_step,
-                                const int transposed) {
+/* The packed taps of a vector of kernels, to their values at all points of all parts. */
+INLINE void points_of_all_parts(const float *taps, float *to, long part_step, long point_step, const int transposed) {
     vector columns[2 * POINTS * TAPS];
     UNROLL
     for (int x = 0; x < TAPS; x++) {
         vector column[TAPS];
         UNROLL
-        for (int y = 0; y < TAPS; y++) column[y] = load(taps + (y * TAPS + x) * tap_step);
+        for (int y = 0; y < TAPS; y++) {
+            const int at = (y * TAPS + x) * LANES;
+            column[y] = load(taps + at);
+            if (at % LINE == 0) __builtin_prefetch(taps + at + AHEAD * TAPS * TAPS * LANES);
+        }
         even_and_odd(column, columns + x, TAPS, transposed);
     }
     const int zero = transposed ? POINTS - 1 : 0; /* what no part has, see `parts_at` */
@@ -78,53 +82,53 @@ INLINE void points_of_all_parts(const float *taps, const long tap_step, float *t
     }
 }
 
-APART void plain_points(const float *taps, float *to, long part_step, long point_step) {
-    points_of_all_parts(taps, DOWN_TAP_STEP, to, part_step, point_step, 0);
+/* The packed taps of a slice of the input channels, for a panel of filters. */
+INLINE const float *slice_of(const float *packed, long filter, long channel, long channels, long filters) {
+    return packed + TAPS * TAPS * (filter * channels + channel * panel_of(filters));
 }
 
-APART void transposed_points(const float *taps, float *to, long part_step, long point_step) {
-    points_of_all_parts(taps, UP_TAP_STEP, to, part_step, point_step, 1);
+/* The values of plain kernels at all points: (points, parts, channels of a slice, filters of a panel). */
+APART void plain_points(const float *taps, float *to, long point_step) {
+    for (long c = 0; c < DOWN_SLICE; c++)
+        for (long n = 0; n < PANEL; n += LANES, taps += TAPS * TAPS * LANES)
+            points_of_all_parts(taps, to + c * PANEL + n, DOWN_SLICE * PANEL, point_step, 0);
 }
 
-/* The values of plain kernels at all points, for a slice of the input channels and a panel of filters. */
-APART void slice_of_plain(const float *kernel, long filters, long channels, float *taps, float *to,
-                          long kernel_step) {
-    for (long first = 0; first < DOWN_SLICE; first += DOWN_TOGETHER) {
-        for (int tap = 0; tap < TAPS * TAPS; tap++) {
-            const float *from = kernel + (tap * channels + first) * filters;
-            for (long c = 0; c < DOWN_TOGETHER; c++)
-                for (long n = 0; n < PANEL; n += LANES)
-                    store(taps + tap * DOWN_TAP_STEP + c * PANEL + n, load(from + c * filters + n));
-        }
-        for (long c = 0; c < DOWN_TOGETHER; c++)
-            for (long n = 0; n < PANEL; n += LANES)
-                plain_points(taps + c * PANEL + n, to + (first + c) * PANEL + n, DOWN_SLICE * PANEL, kernel_step);
-    }
+/* The values of transposed kernels at all points: (points, channels of a slice, parts, filters of a panel). */
+APART void transposed_points(const float *taps, long panel, float *to, long point_step) {
+    for (long c = 0; c < UP_SLICE; c++)
+        for (long n = 0; n < panel; n += LANES, taps += TAPS * TAPS * LANES)
+            points_of_all_parts(taps, to + c * PARTS * panel + n, panel, point_step, 1);
 }
 
-/* The values of transposed kernels at all points, for a slice of the input channels and a group of filters. The
-   filters, which fill the vectors, are first brought beside each other. */
-APART void slice_of_transposed(const float *kernel, long filters, long k, long group, float *taps, float *to,
-                               long kernel_step) {
-    for (long c = 0; c < UP_SLICE; c += LINE)
-        for (long n = 0; n < group; n += LANES) {
-            for (int tap = 0; tap < TAPS * TAPS; tap++)
-                for (long near = 0; near < LINE; near += LANES) {
-                    const float *from = kernel + (tap * filters + n) * k + c + near;
-                    vector block[LANES];
-                    UNROLL
-                    for (int i = 0; i < LANES; i++) {
-                        block[i] = load(from + i * k);
-                        if (!near) __builtin_prefetch(from + (filters + i) * k);
+/* Pack kernels (5, 5, channels, filters). */
+APART void pack_plain(const float *kernel, long channels, long filters, float *to) {
+    for (long filter = 0; filter < filters; filter += PANEL)
+        for (long channel = 0; channel < channels; channel += DOWN_SLICE, to += TAPS * TAPS * DOWN_SLICE * PANEL)
+            for (long tap = 0; tap < TAPS * TAPS; tap++)
+                for (long c = 0; c < DOWN_SLICE; c++)
+                    for (long n = 0; n < PANEL; n += LANES)
+                        store(to + TAPS * TAPS * (c * PANEL + n) + tap * LANES,
+                              load(kernel + (tap * channels + channel + c) * filters + filter + n));
+}
+
+/* Pack kernels (5, 5, filters, channels). */
+APART void pack_transposed(const float *kernel, long channels, long filters, float *to) {
+    const long panel = panel_of(filters);
+    for (long filter = 0; filter < filters; filter += panel)
+        for (long channel = 0; channel < channels; channel += LINE, to += TAPS * TAPS * LINE * panel)
+            for (long tap = 0; tap < TAPS * TAPS; tap++)
+                for (long n = 0; n < panel; n += LANES)
+                    for (long c = 0; c < LINE; c += LANES) {
+                        const float *from = kernel + (tap * filters + filter + n) * channels + channel + c;
+                        vector block[LANES];
+                        UNROLL
+                        for (int i = 0; i < LANES; i++) block[i] = load(from + i * channels);
+                        transpose(block);
+                        UNROLL
+                        for (int i = 0; i < LANES; i++)
+                            store(to + TAPS * TAPS * ((c + i) * panel + n) + tap * LANES, block[i]);
                     }
-                    transpose(block);
-                    UNROLL
-                    for (int i = 0; i < LANES; i++)
-                        store(taps + tap * UP_TAP_STEP + (near + i) * LANES, block[i]);
-                }
-            for (long i = 0; i < LINE; i++)
-                transposed_points(taps + i * LANES, to + (c + i) * PARTS * group + n, group, kernel_step);
-        }
 }
 
 #endif

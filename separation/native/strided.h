@@ -30,8 +30,8 @@ typedef struct {
     long channels;
 } image;
 
-/* The weights of a layer as they lie in Spleeter's checkpoints: kernels (5, 5, in, out), transposed (5, 5, out,
-   in). The normalisation is a scale and a shift. */
+/* The weights of a layer. Kernels lie as in Spleeter's checkpoints, (5, 5, in, out) and, transposed, (5, 5, out, in),
+   or are packed. The normalisation is a scale and a shift. */
 typedef struct {
     const float *kernel, *bias, *scale, *shift;
 } layer;
@@ -42,7 +42,7 @@ typedef struct {
     float *kernels; /* (slices that are kept, points, parts and input channels, filters of a panel), the last three
                        in either order */
     float *sums;    /* (points, tiles, filters of a panel, for a transposed convolution of all parts) */
-    float *small;   /* the window of a tile at an edge, or taps that were brought beside each other */
+    float *padded;  /* the window of a tile at an edge */
 } scratch;
 
 /* The tiles that are computed at a time. */
@@ -81,7 +81,7 @@ typedef struct {
 /* Of a plain convolution to `height` x `width` pixels, or a transposed one of as many. */
 INLINE demand demand_of(int height, int width, long channels, long filters, const int transposed) {
     const tiles first = first_tiles(tiles_of(height, width), width, channels * filters);
-    const long group = filters < PANEL ? filters : PANEL, slice = transposed ? UP_SLICE : DOWN_SLICE;
+    const long group = panel_of(filters), slice = transposed ? UP_SLICE : DOWN_SLICE;
     const long slices = first.keep_kernels ? channels / slice * (filters / group) : 1;
     return (demand){
         .windows = ALL_POINTS * (first.count * (transposed ? 1 : PARTS) * channels + LINE),
@@ -145,13 +145,12 @@ INLINE void convolve_tiles(const layer *own, image from, tiles those, long filte
             tile_points(from, 2 * (row_of(those, t) - 1) + has_odd_rows(each),
                         2 * (column_of(those, t) - 1) + has_odd_columns(each), 2,
                         space.windows + t * k + each * DOWN_SLICE, window_step, DOWN_SLICE, PARTS * DOWN_SLICE,
-                        space.small);
+                        space.padded);
     float *kernels = space.kernels;
     for (long filter = 0; filter < filters; filter += PANEL) {
         for (long channel = 0; channel < from.channels; channel += DOWN_SLICE) {
             if (those.first == 0 || !those.keep_kernels)
-                slice_of_plain(own->kernel + channel * filters + filter, filters, from.channels, space.small, kernels,
-                               kernel_step);
+                plain_points(slice_of(own->kernel, filter, channel, from.channels, filters), kernels, kernel_step);
             for (int point = 0; point < ALL_POINTS; point++) {
                 range parts = parts_at(point, 0);
                 long skipped = parts.first * DOWN_SLICE;
@@ -195,19 +194,18 @@ INLINE void convolve_transposed_tiles(const layer *own, const image *from, int i
                                       float *to, scratch space, const activation kind) {
     const int height = from->height, width = from->width;
     const long channels = from->channels, k = images * channels;
-    const long group = filters < PANEL ? filters : PANEL, columns = PARTS * group;
+    const long group = panel_of(filters), columns = PARTS * group;
     const long window_step = those.count * k + LINE, sum_step = those.count * columns + LINE;
     const long kernel_step = UP_SLICE * columns + LINE;
     for (long t = 0; t < those.count; t++)
         for (int each = 0; each < images; each++)
             tile_points(from[each], row_of(those, t) - 1, column_of(those, t) - 1, 1,
-                        space.windows + t * k + each * channels, window_step, channels, 0, space.small);
+                        space.windows + t * k + each * channels, window_step, channels, 0, space.padded);
     float *kernels = space.kernels;
     for (long filter = 0; filter < filters; filter += group) {
         for (long channel = 0; channel < k; channel += UP_SLICE) {
             if (those.first == 0 || !those.keep_kernels)
-                slice_of_transposed(own->kernel + filter * k + channel, filters, k, group, space.small, kernels,
-                                    kernel_step);
+                transposed_points(slice_of(own->kernel, filter, channel, k, filters), group, kernels, kernel_step);
             for (int point = 0; point < ALL_POINTS; point++) {
                 const range parts = parts_at(point, 1);
                 const matrix windows = {space.windows + point * window_step + channel, k, 1, 0, UP_SLICE};

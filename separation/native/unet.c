@@ -30,6 +30,9 @@ typedef struct {
     scratch layers;
 } memory;
 
+/* The input channels of the transposed layer that sees as many pixels as layer i gives: the deepest sees no skip. */
+INLINE long channels_up(int i) { return ((long)FILTERS << i) * (i < LAYERS - 1 ? 2 : 1); }
+
 INLINE long most(long a, long b) { return a > b ? a : b; }
 
 /* Give each part of a run its place, and return the number of values. */
@@ -37,7 +40,6 @@ static long place(memory *own, float *at, int frames) {
     const long wide = (long)frames / 2 * BINS / 2 * FILTERS;
     const long narrow = (long)(frames + 2 * MARGIN) * (BINS + TAPS) * CHANNELS;
     const long padded = ALL_POINTS * (FILTERS << (LAYERS - 1));
-    const long taps = TAPS * TAPS * (DOWN_TAP_STEP > UP_TAP_STEP ? DOWN_TAP_STEP : UP_TAP_STEP);
     long values = 0, sums = 0, kernels = 0;
     long windows = 3 * 2 * FILTERS * STRIP_WIDTH; /* what the last transposed convolution needs */
 #define PLACE(part, size) own->part = at ? at + values : 0, values += (size)
@@ -48,7 +50,7 @@ static long place(memory *own, float *at, int frames) {
         if (i == 0) continue;
         /* The layer with this result, and the transposed one that has as many pixels before it. */
         const demand down = demand_of(height, width, filters / 2, filters, 0);
-        const demand up = demand_of(height, width, i < LAYERS - 1 ? 2 * filters : filters, filters / 2, 1);
+        const demand up = demand_of(height, width, channels_up(i), filters / 2, 1);
         windows = most(windows, most(down.windows, up.windows));
         kernels = most(kernels, most(down.kernels, up.kernels));
         sums = most(sums, most(down.sums, up.sums));
@@ -58,7 +60,7 @@ static long place(memory *own, float *at, int frames) {
     PLACE(layers.windows, windows);
     PLACE(layers.kernels, kernels);
     PLACE(layers.sums, sums);
-    PLACE(layers.small, most(padded, taps));
+    PLACE(layers.padded, padded);
 #undef PLACE
     return values;
 }
@@ -216,13 +218,36 @@ INLINE void run(const network *own, const float *magnitude, int frames, memory s
     last_layer(own, to, frames, logits);
 }
 
+/* The number of values that `unet_pack` writes. */
+EXPORTED long unet_packed(void) {
+    long values = 0;
+    for (int i = 1; i < LAYERS; i++) {
+        const long filters = (long)FILTERS << i;
+        values += TAPS * TAPS * (filters / 2 * filters + channels_up(i) * filters / 2);
+    }
+    return values;
+}
+
+/* Pack the kernels of all layers but the first and the last ones into memory of the caller, which the network refers to
+   from then on. */
+EXPORTED void unet_pack(network *own, float *to) {
+    for (int i = 1; i < LAYERS; i++) {
+        const long filters = (long)FILTERS << i;
+        layer *down = own->down + i, *up = own->up + LAYERS - 1 - i;
+        pack_plain(down->kernel, filters / 2, filters, to);
+        down->kernel = to, to += TAPS * TAPS * filters / 2 * filters;
+        pack_transposed(up->kernel, channels_up(i), filters / 2, to);
+        up->kernel = to, to += TAPS * TAPS * channels_up(i) * filters / 2;
+    }
+}
+
 /* The number of values that `unet_run` needs as its memory. */
 EXPORTED long unet_memory(int frames) {
     memory unused;
     return place(&unused, 0, frames);
 }
 
-/* One network's logits of a spectrogram, both (2, frames, 1024). */
+/* One packed network's logits of a spectrogram, both (2, frames, 1024). */
 EXPORTED void unet_run(const network *own, const float *magnitude, int frames, float *values, float *logits) {
     memory space;
     place(&space, values, frames);

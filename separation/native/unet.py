@@ -54,7 +54,8 @@ class UNets:
 
     Args:
         library: The one that `library.load` finds.
-        networks: The weights by instrument. They may be mapped from their file, and are not copied.
+        networks: The weights by instrument. They are copied, into the order in which the library reads them, and
+            may be mapped from their file.
         is_softmax: Whether the networks share each bin by a softmax; else each has a sigmoid of its own.
         threads: How many networks are run at the same time, of one segment or of several. First come, first
             served: no thread waits while a network of any segment does.
@@ -67,10 +68,11 @@ class UNets:
         self, library: ctypes.CDLL, networks: Sequence[Weights], *, is_softmax: bool, threads: int = 1
     ) -> None:
         self._library = _declared(library)
-        self._networks = [_network(weights) for weights in networks]
-        self._weights = networks  # the library reads them
+        self._kept: list[Array] = []  # the library reads them
+        self._networks = [_network(weights, self._kept) for weights in networks]
         self._is_softmax = is_softmax
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="unet")
+        self._kept += self._threads.map(self._packed, self._networks)
         self._free: list[Array] = []
         self._lock = threading.Lock()
 
@@ -97,6 +99,12 @@ class UNets:
             addresses, len(values), self._is_softmax, magnitude.ctypes.data, magnitude.size, MASK_EPSILON
         )
         return values
+
+    def _packed(self, network: _Network) -> Array:
+        """Return the large kernels of a network, which refers to them from then on."""
+        packed = np.empty(self._library.unet_packed(), np.float32)
+        self._library.unet_pack(ctypes.byref(network), packed.ctypes.data)
+        return packed
 
     def _run(self, magnitude: Array, network: _Network, logits: Array) -> None:
         frames = magnitude.shape[1]
@@ -135,6 +143,8 @@ class _Network(ctypes.Structure):
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     pointer, integer = ctypes.c_void_p, ctypes.c_int
+    library.unet_packed.argtypes, library.unet_packed.restype = [], ctypes.c_long
+    library.unet_pack.argtypes, library.unet_pack.restype = [pointer, pointer], None
     library.unet_memory.argtypes, library.unet_memory.restype = [integer], ctypes.c_long
     library.unet_run.argtypes, library.unet_run.restype = [pointer, pointer, integer, pointer, pointer], None
     library.unet_shares.argtypes = [pointer, integer, integer, pointer, ctypes.c_long, ctypes.c_float]
@@ -142,27 +152,44 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
-def _network(weights: Weights) -> _Network:
-    """Return the addresses of weights, whose shapes are checked: the library trusts them."""
+def _network(weights: Weights, kept: list[Array]) -> _Network:
+    """Return the addresses of weights, whose shapes are checked: the library trusts them.
+
+    All but the kernels that the library packs are copied to `kept`.
+    """
     network = _Network(is_elu=weights.is_elu)
     if (len(weights.down), len(weights.up)) != (_LAYERS, _LAYERS):
         raise WeightsCorrupt(f"A network has {_LAYERS} layers in its encoder and in its decoder.")
     for number, (down, up) in enumerate(zip(weights.down, weights.up, strict=True)):
         given, filters = (_FILTERS << number - 1 if number else CHANNELS), _FILTERS << number
-        network.down[number] = _layer(down, (*_TAPS, given, filters), filters)
+        network.down[number] = _layer(down, (*_TAPS, given, filters), filters, kept, is_packed=number > 0)
         # The first layer of the decoder sees one image, each further one the skip beside it.
         given = _FILTERS << min(_LAYERS - number, _LAYERS - 1)
         filters = _FILTERS << _LAYERS - 2 - number if number < _LAYERS - 1 else 1
-        network.up[number] = _layer(up, (*_TAPS, filters, given), filters)
-    network.kernel = _address("kernel", weights.kernel, (*_LAST_TAPS, 1, CHANNELS))
-    network.bias = _address("bias", weights.bias, (CHANNELS,))
+        shape = (*_TAPS, filters, given)
+        network.up[number] = _layer(up, shape, filters, kept, is_packed=number < _LAYERS - 1)
+    network.kernel = _copied("kernel", weights.kernel, (*_LAST_TAPS, 1, CHANNELS), kept)
+    network.bias = _copied("bias", weights.bias, (CHANNELS,), kept)
     return network
 
 
-def _layer(layer: Layer, shape: tuple[int, ...], filters: int) -> _Layer:
-    shapes = (shape, (filters,), (filters,), (filters,))
-    parts = zip(Layer._fields, layer, shapes, strict=True)
-    return _Layer(*(_address(name, array, expected) for name, array, expected in parts))
+def _layer(
+    layer: Layer, shape: tuple[int, ...], filters: int, kept: list[Array], *, is_packed: bool
+) -> _Layer:
+    kernel = layer.kernel
+    return _Layer(
+        _address("kernel", kernel, shape) if is_packed else _copied("kernel", kernel, shape, kept),
+        *(
+            _copied(name, array, (filters,), kept)
+            for name, array in zip(Layer._fields[1:], layer[1:], strict=True)
+        ),
+    )
+
+
+def _copied(name: str, array: Array, shape: tuple[int, ...], kept: list[Array]) -> int:
+    _address(name, array, shape)
+    kept.append(array.copy())
+    return int(kept[-1].ctypes.data)
 
 
 def _address(name: str, array: Array, shape: tuple[int, ...]) -> int:
