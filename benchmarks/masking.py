@@ -1,8 +1,8 @@
 """How far a coder's noise lies above what the signal masks, by a simple model of hearing.
 
-The model is Johnston's ("Transform coding of audio signals using perceptual noise criteria", 1988): powers by
-critical band (Zwicker's Bark scale), spread by Schroeder's function, and lowered by an offset between that of a
-tone (14.5 dB plus one for each Bark) and that of noise (5.5 dB), by the spectral flatness of a frame.
+The model is Johnston's ("Transform coding of audio signals using perceptual noise criteria", 1988): powers
+by critical band (Zwicker's Bark scale), spread by Schroeder's function, and lowered by an offset between that
+of a tone (14.5 dB plus one for each Bark) and that of noise (5.5 dB), by the spectral flatness of a frame.
 """
 
 from __future__ import annotations

@@ -54,8 +54,7 @@ class UNets:
 
     Args:
         library: The one that `library.load` finds.
-        networks: The weights by instrument. They are copied, into the order in which the library reads them, and
-            may be mapped from their file.
+        networks: The weights by instrument. They are copied, in the order in which the library reads them.
         is_softmax: Whether the networks share each bin by a softmax; else each has a sigmoid of its own.
         threads: How many networks are run at the same time, of one segment or of several. First come, first
             served: no thread waits while a network of any segment does.
