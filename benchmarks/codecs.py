@@ -172,7 +172,7 @@ def aac_figures(samples: Audio, kbps: int, path: Path) -> tuple[float, float, fl
     return level, error, log_spectral_distance(heard, truth), wrote
 
 
-def decibels(samples: Audio, reference: Audio) -> float:
+def decibels(samples: NDArray[Any], reference: NDArray[Any]) -> float:
     """Return the energy of samples relative to that of a reference, dB."""
     ratio = np.square(samples, dtype=np.float64).sum() / np.square(reference, dtype=np.float64).sum()
     return float(10 * np.log10(ratio))

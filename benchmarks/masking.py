@@ -32,7 +32,7 @@ def noise_to_mask_db(signal: Array, noise: Array, rate: int) -> float:
         noise: What the coder adds, as long as `signal`.
         rate: Hz.
     """
-    hertz = np.fft.rfftfreq(FRAME, 1 / rate)[1:]
+    hertz = np.arange(1, FRAME // 2 + 1) * (rate / FRAME)
     bark = 13 * np.arctan(0.76 * hertz / 1000) + 3.5 * np.arctan((hertz / 7500) ** 2)
     bands = int(bark[-1]) + 1
     members = (bark.astype(int) == np.arange(bands)[:, None]).astype(np.float64)
