@@ -40,7 +40,7 @@ def noise_to_mask_db(signal: Array, noise: Array, rate: int) -> float:
     totals = powers.sum(axis=1)
     loud = totals > totals.max() * 10 ** (-SILENCE_DB / 10)
     powers, noises = powers[loud], noises[loud]
-    mask = np.maximum(_threshold(powers, members), _quiet(hertz, members))
+    mask = np.maximum(_threshold(powers, members), _quiet(np.asarray(hertz, np.float64), members))
     return float(10 * np.log10((noises @ members.T / mask).mean()))
 
 
