@@ -15,6 +15,7 @@ import click
 
 from stemline.cli.connection import Connection, connected
 from stemline.cli.ended_bar import ended_bar
+from stemline.cli.examples import examples
 from stemline.cli.group import Group
 from stemline.cli.output import (
     as_json,
@@ -60,7 +61,7 @@ def batches() -> None:
     """Submit, watch and stop up to 100,000 jobs as one."""
 
 
-@batches.command(name="list")
+@batches.command(name="list", **examples("stemline batches list --limit 10"))
 @click.option(
     "--limit",
     default=50,
@@ -77,7 +78,7 @@ def list_(connection: Connection, *, limit: int, as_json: bool) -> None:
         print_objects(found, _COLUMNS, _row, as_json=as_json, empty="No batches.")
 
 
-@batches.command()
+@batches.command(**examples("stemline batches show ID --watch"))
 @click.argument("batch_id", type=WORD, metavar="ID")
 @_watch
 @as_json
@@ -92,7 +93,12 @@ def show(connection: Connection, *, batch_id: str, watch: bool, as_json: bool) -
         _follow(client, batch, watch=watch, as_json=as_json)
 
 
-@batches.command()
+@batches.command(
+    **examples(
+        "stemline batches create in/a.mp3 in/b.mp3 --name album --codec mp3 --watch",
+        "stemline batches create --list keys.txt --callback https://example.com/done",
+    )
+)
 @click.argument("sources", nargs=-1, type=WORD, metavar="[KEY]...")
 @click.option(
     "--list",
@@ -164,7 +170,7 @@ def create(
             say(batch.id)
 
 
-@batches.command()
+@batches.command(**examples("stemline batches pause ID"))
 @click.argument("batch_id", type=WORD, metavar="ID")
 @as_json
 @connected
@@ -174,7 +180,7 @@ def pause(connection: Connection, *, batch_id: str, as_json: bool) -> None:
         print_objects([client.pause_batch(batch_id)], _COLUMNS, _row, as_json=as_json)
 
 
-@batches.command()
+@batches.command(**examples("stemline batches resume ID"))
 @click.argument("batch_id", type=WORD, metavar="ID")
 @as_json
 @connected
@@ -184,7 +190,7 @@ def resume(connection: Connection, *, batch_id: str, as_json: bool) -> None:
         print_objects([client.resume_batch(batch_id)], _COLUMNS, _row, as_json=as_json)
 
 
-@batches.command()
+@batches.command(**examples("stemline batches cancel ID"))
 @click.argument("batch_id", type=WORD, metavar="ID")
 @as_json
 @connected
@@ -194,7 +200,7 @@ def cancel(connection: Connection, *, batch_id: str, as_json: bool) -> None:
         print_objects([client.cancel_batch(batch_id)], _COLUMNS, _row, as_json=as_json)
 
 
-@batches.command()
+@batches.command(**examples("stemline batches retry ID"))
 @click.argument("batch_id", type=WORD, metavar="ID")
 @as_json
 @connected

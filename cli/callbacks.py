@@ -11,6 +11,7 @@ import click
 
 from stemline.cli.connection import Connection, connected
 from stemline.cli.describe import describe_callback
+from stemline.cli.examples import examples
 from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, counted, local_time, print_json, print_objects, screen
@@ -50,7 +51,7 @@ def callbacks() -> None:
     """
 
 
-@callbacks.command(name="list")
+@callbacks.command(name="list", **examples("stemline callbacks list --status dead --since 3d"))
 @_status
 @_host
 @_since
@@ -79,7 +80,7 @@ def list_(
         print_objects(islice(found, limit or None), _COLUMNS, _row, as_json=as_json, empty=empty)
 
 
-@callbacks.command()
+@callbacks.command(**examples("stemline callbacks show ID"))
 @click.argument("ids", nargs=-1, required=True, type=WORD, metavar="ID...")
 @as_json
 @connected
@@ -98,7 +99,11 @@ def show(connection: Connection, *, ids: Sequence[str], as_json: bool) -> None:
                 screen().print(line, markup=False)
 
 
-@callbacks.command()
+@callbacks.command(
+    **examples(
+        "stemline callbacks replay ID", "stemline callbacks replay --status dead --host example.com --dry-run"
+    )
+)
 @click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
 @_status
 @_host

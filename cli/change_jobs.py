@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.examples import command_with
 from stemline.cli.exits import CommandFailed
 from stemline.cli.jobs import queue_option, selection, since_option, until_option
 from stemline.cli.output import as_json, counted, hint, print_json, printable, say
@@ -51,7 +52,7 @@ def _chosen(possible: Sequence[str]) -> Callable[[_F], _F]:
     return add
 
 
-@click.command()
+@command_with("stemline cancel ID", "stemline cancel --prefix in/album/ --state submitted --dry-run")
 @click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
 @_chosen(CANCELLABLE)
 @connected
@@ -64,7 +65,7 @@ def cancel(connection: Connection, *, ids: Sequence[str], **options: Any) -> Non
         _change(client, "cancelled", ids, client.cancel, client.cancel_where, **options)
 
 
-@click.command()
+@command_with("stemline retry ID", "stemline retry --state failed --since 2h --yes")
 @click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
 @_chosen(RETRIABLE)
 @connected

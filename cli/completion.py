@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from stemline.cli.examples import command_with
 
-@click.command()
+
+@command_with("stemline completion bash", "stemline completion zsh")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion of a shell: bash, zsh or fish.

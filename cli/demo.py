@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.examples import command_with
 from stemline.cli.output import printable, screen
 from stemline.cli.up import stop_on_signals
 from stemline.cli.words import INPUT_PATH
@@ -48,7 +49,7 @@ class Timeline:
         self.events.append((event, time.time() if at is None else at))
 
 
-@click.command()
+@command_with("stemline demo", "stemline demo song.mp3")
 @click.argument("song", required=False, type=INPUT_PATH)
 @click.option(
     "--model", default="2stems", show_default=True, help="A model that separates voice and background."

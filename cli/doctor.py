@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.checks import CHECKS
+from stemline.cli.examples import command_with
 from stemline.cli.exits import EndedAtOnce
 from stemline.cli.output import as_json, print_json, print_table
 from stemline.cli.program import spelled
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from stemline.cli.checks.findings import Finding
 
 
-@click.command()
+@command_with(
+    "stemline doctor", "stemline doctor buckets callbacks --bucket ap-chongqing/media-1250000000 --read-only"
+)
 @click.argument("checks", nargs=-1, type=click.Choice(list(CHECKS)), metavar="[CHECK]...")
 @click.option(
     "--bucket", "buckets", multiple=True, metavar="REGION/BUCKET", help="Check this bucket; may be repeated."

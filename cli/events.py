@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.examples import command_with
 from stemline.cli.output import COLOURS, as_json, local_time, print_json, printable
 from stemline.cli.words import WORD, Word
 
@@ -30,7 +31,7 @@ class _EventId(Word):
         return text
 
 
-@click.command()
+@command_with("stemline events", "stemline events ID --json")
 @click.argument("job", required=False, type=WORD, default=None)
 @click.option("--after", type=_EventId(), help="Id of an event: begin with the one that follows it.")
 @as_json

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.examples import command_with
 from stemline.cli.exits import CommandFailed
 from stemline.cli.fetchable import named, of_batch
 from stemline.cli.output import as_json, print_json, print_paths, printable
@@ -28,7 +29,7 @@ _TAKEN = "--overwrite replaces files; another folder with -o, or --names, keeps 
 _AGAIN = "run the same command again to go on"
 
 
-@click.command()
+@command_with("stemline fetch ID -o stems --wait", "stemline fetch --batch ID -o stems")
 @click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
 @click.option("--batch", type=WORD, help="All jobs of this batch.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.examples import command_with
 from stemline.jobs.reasons import reason_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _HTTP = {"api": (8787, "/healthz"), "flower": (5555, "/healthcheck")}
 _TIMEOUT_S = 4.0
 
 
-@click.command()
+@command_with("stemline health api", "stemline health worker --live")
 @click.argument("process", type=click.Choice(["api", "beat", "flower", "worker"]))
 @click.option("--live", is_flag=True, help="Fail only if a restart would help, not if the broker is down.")
 @click.option("--port", type=int, help="Port of the api or flower, if not the default one.")

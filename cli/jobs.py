@@ -14,6 +14,7 @@ import click
 
 from stemline.cli.connection import Connection, connected
 from stemline.cli.describe import describe_job, percent, put_off, took
+from stemline.cli.examples import command_with
 from stemline.cli.exits import CommandFailed
 from stemline.cli.output import as_json, local_time, print_json, print_table, screen, span, table
 from stemline.cli.sources import key_named
@@ -52,7 +53,7 @@ _batch = click.option("--batch", type=WORD, help="Only jobs of this batch.")
 _source = click.option("--source", type=WORD, help="Only jobs with exactly this source key.")
 
 
-@click.command()
+@command_with("stemline jobs --state failed --since 2h", "stemline jobs --watch")
 @state_option
 @queue_option
 @_batch
@@ -106,7 +107,7 @@ def jobs(
             print_table(_COLUMNS, map(_row, listed()), empty="No jobs.")
 
 
-@click.command()
+@command_with("stemline job ID --watch", "stemline job ID --json")
 @click.argument("ids", nargs=-1, required=True, type=WORD, metavar="ID...")
 @click.option("--watch", is_flag=True, help="Show it again every second, until all of them have ended.")
 @as_json

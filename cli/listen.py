@@ -6,12 +6,13 @@ import errno
 
 import click
 
+from stemline.cli.examples import command_with
 from stemline.cli.exits import CommandFailed, check_output
 from stemline.cli.output import as_json, screen
 from stemline.cli.statuses import INTERRUPTED
 
 
-@click.command(name="listen")
+@command_with("stemline listen --port 8989", "stemline listen --answer 503", name="listen")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

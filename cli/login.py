@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.examples import command_with
 from stemline.cli.exits import client_errors, failure
 from stemline.cli.output import as_json, print_json
 
@@ -66,7 +67,9 @@ def _check_bucket(client: Client) -> None:
         raise failure(error, hint=hint) from error
 
 
-@click.command()
+@command_with(
+    "stemline login", "stemline login studio --api https://stemline.example.com --bucket media-1250000000"
+)
 @click.argument("profile", default="default")
 @click.option("--api", metavar="URL", help="URL of the API.")
 @click.option("--secret-id", help="SecretId of the key pair.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from stemline.cli.examples import examples
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, print_result
 from stemline.cli.words import INPUT_PATH
@@ -27,7 +28,11 @@ def export() -> None:
     """Turn checkpoints of other programs into networks with cards."""
 
 
-@export.command()
+@export.command(
+    **examples(
+        "stemline models export demucs 955717e8.safetensors -o exported --licence MIT --source https://example.com/"
+    )
+)
 @_CHECKPOINT
 @_OUTPUT
 @click.option("--name", default="htdemucs", show_default=True, help="Name of the model.")
@@ -62,7 +67,11 @@ def demucs(
     print_result(file, card, as_json=as_json, name=name, file=file, card=card)
 
 
-@export.command()
+@export.command(
+    **examples(
+        "stemline models export roformer model.ckpt --config model.yaml -o exported --licence MIT --source https://example.com/"
+    )
+)
 @_CHECKPOINT
 @click.option("--config", required=True, type=INPUT_PATH, help="Its YAML file.")
 @_OUTPUT

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stemline.cli.examples import examples
 from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.model_download import fetch_with_bar
@@ -42,7 +43,7 @@ def models() -> None:
     """Fetch, list, verify and bundle the weights of the models."""
 
 
-@models.command()
+@models.command(**examples("stemline models pull", "stemline models pull 2stems 4stems --from weights.tar"))
 @click.argument("names", nargs=-1)
 @click.option(
     "--from",
@@ -78,7 +79,7 @@ def pull(
         print_result(folder, as_json=as_json, name=name, folder=folder)
 
 
-@models.command(name="list")
+@models.command(name="list", **examples("stemline models list"))
 @_DIRECTORY
 @as_json
 def list_(directory: Path | None, *, as_json: bool) -> None:
@@ -100,7 +101,7 @@ def list_(directory: Path | None, *, as_json: bool) -> None:
     print_table((Column("Model", is_id=True), *columns), rows)
 
 
-@models.command()
+@models.command(**examples("stemline models show 2stems"))
 @click.argument("name")
 @click.option("--speed", "with_speed", is_flag=True, help="Ask the job store how fast the model's jobs ran.")
 @_DIRECTORY
@@ -136,7 +137,7 @@ def show(name: str, directory: Path | None, *, with_speed: bool, as_json: bool) 
             click.echo(f"# {speed}")
 
 
-@models.command()
+@models.command(**examples("stemline models add htdemucs.onnx --card htdemucs.toml"))
 @click.argument("file", required=False, type=INPUT_PATH)
 @click.option(
     "--card",
@@ -164,7 +165,7 @@ def add(
     )
 
 
-@models.command()
+@models.command(**examples("stemline models remove htdemucs"))
 @click.argument("name")
 @_DIRECTORY
 @as_json
@@ -176,7 +177,7 @@ def remove(name: str, directory: Path | None, *, as_json: bool) -> None:
     print_result(folder, as_json=as_json, name=name, folder=folder)
 
 
-@models.command()
+@models.command(**examples("stemline models verify"))
 @click.argument("names", nargs=-1)
 @_DIRECTORY
 @as_json
@@ -204,7 +205,7 @@ def verify(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> 
         print_result(f"{folder}: {what}", as_json=as_json, name=name, folder=folder, as_published=True)
 
 
-@models.command()
+@models.command(**examples("stemline models bundle 2stems 4stems -o weights.tar"))
 @click.argument("names", nargs=-1)
 @click.option(
     "-o",
@@ -231,7 +232,7 @@ def bundle(names: tuple[str, ...], output: Path, directory: Path | None, *, as_j
     print_result(output, as_json=as_json, file=output, names=[model.name for model, _ in folders])
 
 
-@models.command()
+@models.command(**examples("stemline models cost 2stems"))
 @click.argument("names", nargs=-1, required=True)
 @_DIRECTORY
 @as_json
@@ -258,7 +259,7 @@ def cost(names: tuple[str, ...], directory: Path | None, *, as_json: bool) -> No
     print_table((Column("Model", is_id=True), *columns), rows)
 
 
-@models.command()
+@models.command(**examples("stemline models where"))
 @_DIRECTORY
 @as_json
 def where(directory: Path | None, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.examples import command_with
 from stemline.cli.output import as_json, print_objects
 from stemline.cli.tables import Column
 from stemline.cli.words import WORD
@@ -23,7 +24,7 @@ _COLUMNS = (
 )
 
 
-@click.command()
+@command_with("stemline queues")
 @as_json
 @connected
 def queues(connection: Connection, *, as_json: bool) -> None:
@@ -33,7 +34,7 @@ def queues(connection: Connection, *, as_json: bool) -> None:
         print_objects(client.queues(), _COLUMNS, _row, as_json=as_json, empty=empty)
 
 
-@click.command()
+@command_with("stemline pause", "stemline pause queue-speech-1")
 @click.argument("queue", required=False, type=WORD, default=None)
 @as_json
 @connected
@@ -46,7 +47,7 @@ def pause(connection: Connection, *, queue: str | None, as_json: bool) -> None:
         print_objects([client.pause(queue or "")], _COLUMNS, _row, as_json=as_json)
 
 
-@click.command()
+@command_with("stemline resume", "stemline resume queue-speech-1 --concurrent 20")
 @click.argument("queue", required=False, type=WORD, default=None)
 @click.option("--size", type=click.IntRange(1), help="New limit of waiting jobs.")
 @click.option("--concurrent", type=click.IntRange(1), help="New limit of jobs that run at once.")

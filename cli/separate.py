@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from stemline.cli.examples import command_with
 from stemline.cli.exits import ending_like_ctrl_c, failure
 from stemline.cli.output import as_json, hint, is_live, printable, screen
 from stemline.cli.separation_report import print_report
@@ -37,7 +38,9 @@ def _other_model(context: click.Context, _param: click.Parameter, value: str | N
     return value
 
 
-@click.command(name="separate")
+@command_with(
+    "stemline separate song.mp3 -o stems", "stemline separate album/ -o stems --codec flac", name="separate"
+)
 @click.argument("sources", nargs=-1, required=True, type=SOURCE, metavar="SOURCE...")
 @click.option(
     "-o",

@@ -7,8 +7,10 @@ import sys
 
 import click
 
+from stemline.cli.examples import command_with
 
-@click.command()
+
+@command_with("stemline api", "stemline api --host 0.0.0.0 --port 8787 --processes 2")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8787, show_default=True, help="Port to listen on.")
 @click.option("--processes", default=1, show_default=True, help="Number of processes that share the port.")
@@ -20,7 +22,9 @@ def api(host: str, port: int, processes: int) -> None:
     bootstrap.serve_api(Settings(), host=host, port=port, processes=processes)
 
 
-@click.command()
+@command_with(
+    "stemline worker separate", "stemline worker separate --levels 2,1", "stemline worker callbacks"
+)
 @click.argument("kind", type=click.Choice(["separate", "callbacks"]))
 @click.option(
     "--levels", help="JobLevels to process, in this order, such as 2,1.  [default: STEMLINE_WORKER_LEVELS]"
@@ -81,7 +85,7 @@ def _parse_levels(text: str | None) -> tuple[int, ...]:
     return levels
 
 
-@click.command()
+@command_with("stemline beat")
 def beat() -> None:
     """Run Celery beat, which starts the sweeps.
 
@@ -94,7 +98,7 @@ def beat() -> None:
     bootstrap.beat(settings).Beat(loglevel=settings.logging.level, quiet=True).run()
 
 
-@click.command()
+@command_with("stemline flower --port 5555")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5555, show_default=True, help="Port to listen on.")
 @click.option("--control", is_flag=True, help="Allow Flower to revoke tasks and to change workers.")

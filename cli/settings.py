@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.examples import command_with
 from stemline.cli.output import as_json, print_json, print_table
 from stemline.cli.tables import Column
 
@@ -67,7 +68,7 @@ def _print_warnings(settings: Settings) -> None:
         click.echo(f"Warning: no bucket is configured, so no separation worker starts. {HOW_TO_CONFIGURE}")
 
 
-@click.command()
+@command_with("stemline settings", "stemline settings --check")
 @click.option("--check", is_flag=True, help="Only check the settings of this environment and their files.")
 @as_json
 def settings(*, check: bool, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from stemline.cli.examples import examples
 from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, print_json
@@ -20,7 +21,7 @@ def store() -> None:
     """Maintain the job store."""
 
 
-@store.command()
+@store.command(**examples("stemline store migrate --pre --dry-run", "stemline store migrate --post"))
 @click.option("--pre", "phase", flag_value="pre", help="Before the rollout, with the new release.")
 @click.option("--post", "phase", flag_value="post", help="Once no process of the old release is left.")
 @click.option("--dry-run", is_flag=True, help="List the migrations without applying them.")
@@ -51,7 +52,9 @@ def migrate(phase: str | None, *, dry_run: bool, as_json: bool) -> None:
         click.echo("nothing to do")
 
 
-@store.command()
+@store.command(
+    **examples("stemline store share AKID0001", "stemline store share AKID0001 --weight 200 --hours 3")
+)
 @click.argument("secret_id", type=WORD)
 @click.option("--weight", type=click.IntRange(1, 1000), help="Turns relative to other shares; 100 is usual.")
 @click.option("--hours", type=click.FloatRange(0, 8784), default=1.0, show_default=True, help="For how long.")

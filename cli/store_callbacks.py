@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from stemline.cli.examples import examples
 from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, print_json, print_table, printable, screen
@@ -66,7 +67,7 @@ def callbacks() -> None:
     """
 
 
-@callbacks.command(name="list")
+@callbacks.command(name="list", **examples("stemline store callbacks list --since 2d"))
 @filters
 @click.option("--page", default=1, show_default=True, type=click.IntRange(1), help="Page to print.")
 @click.option("--size", default=50, show_default=True, type=click.IntRange(1, 1000), help="Lines per page.")
@@ -88,7 +89,7 @@ def list_(  # noqa: PLR0917 - one argument for each option
     click.echo(f"{len(listing.items)} of {listing.total}", err=True)
 
 
-@callbacks.command()
+@callbacks.command(**examples("stemline store callbacks show ID"))
 @click.argument("ids", nargs=-1, required=True, type=WORD, metavar="ID...")
 @as_json
 def show(ids: tuple[str, ...], as_json: bool) -> None:
@@ -110,7 +111,11 @@ def show(ids: tuple[str, ...], as_json: bool) -> None:
             describe(delivery)
 
 
-@callbacks.command()
+@callbacks.command(
+    **examples(
+        "stemline store callbacks replay ID", "stemline store callbacks replay --host example.com --since 2d"
+    )
+)
 @click.argument("ids", nargs=-1, type=WORD, metavar="[ID]...")
 @filters
 @click.option("--all", "everything", is_flag=True, help="Replay all dead letters.")

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.examples import command_with
 from stemline.cli.output import as_json
 from stemline.cli.patterns import names_option
 from stemline.cli.separation_options import parameters_of, separation_options
@@ -40,7 +41,11 @@ def _checked_summary(_context: click.Context, _param: click.Parameter, value: Pa
     return value
 
 
-@click.command()
+@command_with(
+    "stemline submit song.mp3 -o stems",
+    "stemline submit album/ -o stems --codec mp3 --stems 4",
+    "find . -name '*.flac' | stemline submit - -o stems",
+)
 @click.argument("sources", nargs=-1, required=True, type=SOURCE, metavar="SOURCE...")
 @click.option(
     "-o",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.examples import examples
 from stemline.cli.exits import CommandFailed
 from stemline.cli.group import Group
 from stemline.cli.output import as_json, local_time, print_json, print_objects, say
@@ -34,7 +35,7 @@ def templates() -> None:
     """List, create and delete templates of separation parameters."""
 
 
-@templates.command(name="list")
+@templates.command(name="list", **examples("stemline templates list"))
 @click.option("--name", default="", help="Only those whose names begin with this.")
 @as_json
 @connected
@@ -45,7 +46,7 @@ def list_(connection: Connection, *, name: str, as_json: bool) -> None:
         print_objects(found, _COLUMNS, _row, as_json=as_json, empty="No templates.")
 
 
-@templates.command()
+@templates.command(**examples("stemline templates create karaoke --only background --codec mp3"))
 @click.argument("name", type=WORD)
 @separation_options
 @as_json
@@ -61,7 +62,7 @@ def create(connection: Connection, *, name: str, as_json: bool, **options: Any) 
             say(template.id)
 
 
-@templates.command()
+@templates.command(**examples("stemline templates delete karaoke"))
 @click.argument("names", nargs=-1, required=True, type=WORD, metavar="TEMPLATE...")
 @as_json
 @connected

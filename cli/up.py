@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stemline.cli.examples import command_with
 from stemline.cli.exits import CommandFailed
 from stemline.cli.output import as_json, print_json, screen
 from stemline.cli.program import program
@@ -98,7 +99,7 @@ def fetch_weights(console: Console, settings: Settings) -> None:
         console.print("The worker tries again when a job needs them; until then jobs wait.")
 
 
-@click.command()
+@command_with("stemline up", "stemline up --tls")
 @click.option("--tls", is_flag=True, help="Serve https with a certificate of the stack's own authority.")
 @as_json
 def up(*, tls: bool, as_json: bool) -> None:

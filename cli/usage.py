@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stemline.cli.connection import Connection, connected
+from stemline.cli.examples import command_with
 from stemline.cli.output import as_json, print_objects, span
 from stemline.cli.tables import Column
 
@@ -28,7 +29,7 @@ _COLUMNS = (
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
-@click.command()
+@command_with("stemline usage", "stemline usage --from 2026-09-01 --to 2026-09-30 --json")
 @click.option("--from", "first", type=_DAY, help="First day, by UTC; 30 days before the last by default.")
 @click.option("--to", "last", type=_DAY, help="Last day; today by default.")
 @as_json

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 import click
 
+from stemline.cli.examples import CommandWithExamples
 from stemline.cli.main import main
 
 #: An option that as many commands have is listed once.
@@ -72,6 +73,8 @@ def section(
     parts = ["#" * (1 + path.count(" ")) + f" {path}", f"```text\n{usage}\n```", text_of(command.help or "")]
     if rows := [row for row in rows_of(command, context) if row not in without]:
         parts.append(table(rows))
+    if isinstance(command, CommandWithExamples):
+        parts.append("```text\n" + "\n".join(command.examples) + "\n```")
     return [part for part in parts if part]
 
 
