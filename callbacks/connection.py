@@ -22,6 +22,8 @@ from stemline.jobs.reasons import reason_of
 
 SockAddr = tuple[Any, ...]
 WRITE_BYTES: Final = 16_384
+MAX_ANSWER_BYTES: Final = 1 << 20
+"""Of an answer over HTTP, with its heads and what surrounds its chunks."""
 
 
 class NameNotFound(Exception):
@@ -145,16 +147,21 @@ class Stream(httpcore.NetworkStream):
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
         self._deadline = deadline
+        self._received = 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         """Read at most ``max_bytes``; empty at the end of the stream."""
         self._sock.settimeout(self._deadline.left())
         try:
-            return self._sock.recv(max_bytes)
+            data = self._sock.recv(max_bytes)
         except TimeoutError:
             raise httpcore.ReadTimeout from None
         except OSError as error:
             raise httpcore.ReadError(str(error)) from error
+        self._received += len(data)
+        if self._received > MAX_ANSWER_BYTES:
+            raise httpcore.RemoteProtocolError("the answer is too long")
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         """Write all bytes."""

@@ -27,9 +27,9 @@ MAX_TAGS: Final = 50_000
 _MANY_ATTRIBUTES: Final = re.compile(rb"""<[^<>'"]*+(?:(?:'[^'<]*+'|"[^"<]*+")[^<>'"]*+){32}""")
 #: Longest time that such an answer may take to arrive after its head, s.
 MAX_ANSWER_S: Final = 60.0
-#: Of the head of any answer, with all interim ones before it.
+#: Of the head of an answer with the interim ones before it, or of what stands around the chunks of its body.
 MAX_HEAD_BYTES: Final = 1 << 20
-#: Longest time that such a head may take to arrive, s.
+#: Longest time that such a head, or one read of a body, may take, s.
 MAX_HEAD_S: Final = 60.0
 _CHUNK_BYTES: Final = 1 << 16
 
@@ -53,7 +53,7 @@ def bound_answers(client: Any) -> None:
     """Let a client give up on answers that are too large, too slow or none that botocore can read.
 
     botocore reads every answer but an object into memory, errors too, and as long as a byte comes in time it
-    waits for the next one, of a head too, or for what follows any number of interim answers. For malformed
+    waits for the next one: of a head too, after any number of interim answers, and of trailers. For malformed
     dates and numbers its parsers raise errors of all kinds.
 
     Args:
@@ -110,13 +110,17 @@ class _CarefulEndpoint(Endpoint):  # type: ignore[misc]  # botocore ships no typ
         return super()._needs_retry(attempts, operation_model, request_dict, *answer)
 
 
-class _Head(io.RawIOBase):
-    """What arrives of an answer, with bounds until its head is complete."""
+class _Arriving(io.RawIOBase):
+    """What arrives of an answer, in bounds of size and time."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
-        self._bytes = 0
-        self._end: float | None = time.monotonic() + MAX_HEAD_S
+        self.allow(MAX_HEAD_BYTES)
+
+    def allow(self, size: int) -> None:
+        """Let so many bytes come from now on, in time."""
+        self._left = size
+        self._end = time.monotonic() + MAX_HEAD_S
 
     def readable(self) -> bool:
         return True
@@ -125,39 +129,34 @@ class _Head(io.RawIOBase):
         """Read what has arrived.
 
         Raises:
-            TimeoutError: The head takes too long.
+            TimeoutError: It takes too long.
             HTTPException: It is too large.
         """
         size: int | None = self._raw.readinto(buffer)
-        if self._end is not None:
-            self._bytes += size or 0
-            if self._bytes > MAX_HEAD_BYTES:
-                raise HTTPException("the head of the answer is too large")
-            if time.monotonic() > self._end:
-                raise TimeoutError
+        self._left -= size or 0
+        if self._left < 0:
+            raise HTTPException("a head or trailers are too large")
+        if time.monotonic() > self._end:
+            raise TimeoutError
         return size
 
     def close(self) -> None:
         self._raw.close()
         super().close()
 
-    def complete(self) -> None:
-        """Let the body take as long as its reader lets it."""
-        self._end = None
-
 
 class _Response(HTTPResponse):
-    """An answer whose head has bounds."""
+    """An answer whose head has bounds, and each read of its body: it ends with trailers, without a limit."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._head = _Head(self.fp.detach())
-        self.fp = io.BufferedReader(self._head)
+        self._arriving = _Arriving(self.fp.detach())
+        self.fp = io.BufferedReader(self._arriving)
 
-    def begin(self) -> None:
-        """Read the head."""
-        super().begin()
-        self._head.complete()
+    def read1(self, size: int = -1) -> bytes:
+        """Return what has arrived of the body."""
+        self._arriving.allow(MAX_HEAD_BYTES + max(size, 0))
+        return super().read1(size)
 
 
 class _Connection(AWSHTTPConnection):  # type: ignore[misc]  # botocore ships no types

@@ -196,28 +196,35 @@ def test_a_slow_error_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
 
 
-def heads(unit: bytes, wait_s: float) -> Script:
-    """Begin an answer whose head has no end."""
+def without_end(unit: bytes, wait_s: float, begin: str = "") -> Script:
+    """Begin an answer, and go on with the same bytes for ever."""
 
     def script(connection: socket.socket, over: threading.Event) -> None:
-        connection.sendall(b"" if unit.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\nX: ")
+        connection.sendall(begin.encode())
         while not over.wait(wait_s):
             connection.sendall(unit)
 
     return script
 
 
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+CHUNKED = "HTTP/1.1 200 OK\r\nETag: e\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nla la\r\n"
+
+
 @pytest.mark.parametrize(
     "script",
     [
-        heads(b"a", 0.05),
-        heads(b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
-        heads(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 0),
+        without_end(b"a", 0.05, "HTTP/1.1 200 OK\r\nX: "),
+        without_end(INTERIM, 0.05),
+        without_end(INTERIM * 1000, 0),
+        without_end(b"0", 0.05, CHUNKED),
+        without_end(b"X: y\r\n", 0.05, CHUNKED + "0\r\n"),
+        without_end(b"X: y\r\n" * 1000, 0, CHUNKED + "0\r\n"),
     ],
-    ids=["bytes", "interim answers", "many interim answers"],
+    ids=["head", "interim answers", "many of them", "size of a chunk", "trailers", "many trailers"],
 )
-def test_a_head_without_end_ends(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A store that never comes to the body of its answer holds no thread, with or without a cancel."""
+def test_what_is_no_body_ends(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A store that never comes to the body of its answer, or to its end, holds no thread."""
     monkeypatch.setattr(compat, "MAX_HEAD_S", 0.5)
     monkeypatch.setattr(incoming, "RETRY_S", 0.1)
     began = time.monotonic()
