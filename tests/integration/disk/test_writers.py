@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -206,7 +207,9 @@ def test_the_cache_of_graphs_and_checksums(
 def test_the_files_of_a_worker(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker on a full disk is alive, and a fault of its card is no reason to end."""
     alive = disk.path / "alive"
-    LivenessFile(alive).touch()
+    with monkeypatch.context() as earlier:  # two times may be of the same millisecond
+        earlier.setattr(time, "monotonic", lambda: 1.0)
+        LivenessFile(alive).touch()
     first = alive.read_text()
     disk.fill()
     opened = io.open
