@@ -5,15 +5,18 @@ import os
 import sys
 
 
-def run() -> None:
-    """Run the command. Ctrl-C while its modules are imported ends it like any other Ctrl-C."""
+def run(**options: object) -> None:
+    """Run the command, with options for Click. Ctrl-C while its modules are imported ends it as later."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by the caller; what is written there goes nowhere
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  # for the whole process
     try:
+        from stemline.runtime.garbage import collect_seldom
+
+        collect_seldom()
         from stemline.cli.main import main
 
-        main()
+        main(**options)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     finally:

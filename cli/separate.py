@@ -19,6 +19,7 @@ from stemline.cli.separation_report import print_report
 from stemline.cli.separator_errors import separator_errors
 from stemline.cli.source_files import SourceFile, check_stems, source_files
 from stemline.cli.words import FOLDER, SOURCE
+from stemline.runtime.garbage import collect_as_usual
 
 if TYPE_CHECKING:
     from stemline.separation.engine import LoadedEngine
@@ -222,6 +223,7 @@ def _no_garbage() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+        collect_as_usual()
 
 
 def _separate_each(

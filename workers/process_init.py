@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from stemline.jobs.text import shorten
+from stemline.runtime.garbage import collect_as_usual
 from stemline.runtime.parent import end_with_parent
 from stemline.workers.context import SeparationContext
 from stemline.workers.scratch import clear_stale
@@ -35,6 +36,7 @@ def prepare(make_context: Callable[[], SeparationContext], *, worker_pid: int) -
     """
     try:
         importlib.import_module("stemline.workers.attempt")
+        collect_as_usual()
         context = make_context()
     except ImportError as error:
         log.critical("worker.cannot_import", reason=shorten(error))

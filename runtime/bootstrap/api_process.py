@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stemline.runtime.bootstrap.celery_processes import celery_app
 from stemline.runtime.bootstrap.process_logging import configure_logging
+from stemline.runtime.garbage import collect_as_usual
 from stemline.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def _only_api_process(settings: Settings, metrics: ApiMetrics) -> Starlette:
     # What exists now stays: the garbage collector would look at all of it while requests wait.
     gc.collect()
     gc.freeze()
+    collect_as_usual()
     return app
 
 

@@ -6,6 +6,6 @@ if __name__ == "__main__":
     if not sys.flags.safe_path:
         # `python -m` puts the current folder first: a file such as redis.py in it would replace a library.
         del sys.path[0]
-    from stemline.cli.main import main
+    from stemline.cli.script import run
 
-    main(prog_name="stemline")
+    run(prog_name="stemline")
