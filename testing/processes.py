@@ -48,18 +48,20 @@ def settings(redis_url: str, s3: Any, **changes: Any) -> Settings:
 class Program:
     """A running program whose output goes to a file."""
 
-    def __init__(self, log: Path, env: dict[str, str], *command: str) -> None:
+    def __init__(self, log: Path, env: dict[str, str], *command: str, folder: Path | None = None) -> None:
         """Start this Python interpreter with arguments.
 
         Args:
             log: File that its output is appended to.
             env: Variables besides those of this process.
             command: Its arguments.
+            folder: In which it runs; the current one by default.
         """
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, *command],
+                cwd=folder,
                 env={**os.environ, **env},
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -87,9 +89,9 @@ class Program:
 
 
 @contextmanager
-def program(log: Path, env: dict[str, str], *command: str) -> Iterator[Program]:
+def program(log: Path, env: dict[str, str], *command: str, folder: Path | None = None) -> Iterator[Program]:
     """Run a program while the block runs."""
-    started = Program(log, env, *command)
+    started = Program(log, env, *command, folder=folder)
     try:
         yield started
     finally:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import filecmp
 import gc
 import os
+import signal
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -212,10 +213,17 @@ def where(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """The running stack's ``stack.json``; it began as a user's does, without weights."""
     from stemline.testing.processes import running_stack
 
-    def start() -> AbstractContextManager[Any]:
+    @contextmanager
+    def start() -> Iterator[Any]:
         models = tmp_path_factory.mktemp("models")
         log = tmp_path_factory.mktemp("log") / "up.log"
-        return running_stack(stack_home, log, STEMLINE_MODELS_DIR=str(models), **MEASURED)
+        with running_stack(stack_home, log, STEMLINE_MODELS_DIR=str(models), **MEASURED) as running:
+            yield running
+            # It ends as at Ctrl-C.
+            stack = running[0]
+            stack.process.send_signal(signal.SIGINT)
+            assert 0 == stack.process.wait(120), stack.text()
+            assert "Stopped" in stack.text()
 
     _, document = SHARED.get("stack", start)
     return dict(document)

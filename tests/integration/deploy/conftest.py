@@ -14,6 +14,7 @@ from tools.compiled_modules import share
 
 UV = Path(sys.executable).with_name("uv")
 _BUILD = ("build", "--build-constraints", "constraints/build.txt", "--require-hashes", "--out-dir")
+IMPORTED = "a file of the current folder was imported"
 #: Names of packages of ours, of libraries and of modules of Python.
 _MISLEADING = (
     *("jobs.py", "cli.py", "storage/__init__.py", "api/__init__.py", "callbacks.py", "stemline.py"),
@@ -56,8 +57,11 @@ def new_environment(folder: Path, *requirements: str | Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, as the images build it."""
+def wheel(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, as the images build it; the one that `make test` has just built from this checkout."""
+    built = list((REPOSITORY / "build" / "wheel").glob("*.whl"))
+    if pytestconfig.getoption("--wheel") and len(built) == 1:
+        return built[0]
     return build(tmp_path_factory.mktemp("wheel"), "--wheel")
 
 
@@ -70,11 +74,15 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def misleading_folder(tmp_path: Path) -> Path:
     """A user's folder whose files have the names of modules; importing one of them is an error."""
-    folder = tmp_path / "misleading"
+    return write_misleading_files(tmp_path / "misleading")
+
+
+def write_misleading_files(folder: Path) -> Path:
+    """Fill a folder with files that have the names of modules and report `IMPORTED`; return the folder."""
     for name in _MISLEADING:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("raise RuntimeError(f'a file of the current folder was imported: {__file__}')\n")
+        file.write_text(f"raise RuntimeError(f'{IMPORTED}: {{__file__}}')\n")
     return folder
 
 

@@ -23,14 +23,18 @@ from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.processes import eventually
 from tests.conftest import missing
 from tests.golden.fixtures import weights_2stems
-from tests.integration.deploy.conftest import build, clean_environment, new_environment, try_to_build
+from tests.integration.deploy.conftest import (
+    IMPORTED,
+    build,
+    clean_environment,
+    new_environment,
+    try_to_build,
+)
 from tests.paths import REPOSITORY
 from tests.support import dockerfile
 from tests.support.processes import alive
 
 __all__ = ["weights_2stems"]
-
-IMPORTED = "a file of the current folder was imported"
 
 CONSOLE = {".html", ".js", ".css", ".svg", ".md", ".ts"}
 KINDS = {".py", ".lua", ".typed", ".c", ".h", *CONSOLE}
@@ -196,6 +200,7 @@ def test_separate_works_beside_misleading_files(
     assert ["song-accompaniment.wav", "song-vocals.wav"] == stems
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_up_works_beside_misleading_files(programs: Path, misleading_folder: Path) -> None:
     """`stemline up` becomes ready there, stops at Ctrl-C, and no process imported a file of the folder."""

@@ -1,4 +1,4 @@
-"""``stemline up --tls`` beside taken ports, a stale file, a Redis elsewhere and an unusable proxy."""
+"""``stemline up --tls`` beside taken ports, misleading files, a Redis elsewhere and an unusable proxy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pytest
 
 from stemline.deploy.local.servers import ValkeyServer
 from stemline.testing.processes import Program, eventually, program
+from tests.integration.deploy.conftest import IMPORTED, write_misleading_files
 from tests.support.measured import MEASURED
 from tests.support.processes import alive
 
@@ -57,7 +59,10 @@ def up(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) ->
         occupied.listen()
         taken = occupied.getsockname()[1]
         (home / "ports.json").write_text(json.dumps({"api": taken, "s3": taken}))
-        with program(folder / "up.log", variables, "-m", "stemline", "up", "--tls") as started:
+        # As from a terminal, in a folder whose files have the names of modules.
+        command = (str(Path(sys.executable).with_name("stemline")), "up", "--tls")
+        misleading = write_misleading_files(folder / "misleading")
+        with program(folder / "up.log", variables, *command, folder=misleading) as started:
 
             def ready() -> bool:
                 assert started.process.poll() is None, started.text()
@@ -92,6 +97,14 @@ def test_it_starts_elsewhere_and_uses_the_given_redis(up: Up, valkey_server: Val
     assert not up.where["s3"]["endpoint_url"].endswith(f":{up.taken}")
     assert valkey_server.url == up.where["redis_url"]
     assert "valkey" not in up.where["pids"]
+
+
+def test_no_process_imports_a_file_of_the_folder(up: Up) -> None:
+    """Beside files with the names of modules no process of the stack imported one of them."""
+    logs = {log.stem: log.read_text(errors="replace") for log in (up.home / "logs").glob("*.log")}
+    assert up.where["pids"].keys() - {"stack"} <= logs.keys()
+    assert [] == [name for name, text in logs.items() if IMPORTED in text]
+    assert IMPORTED not in up.program.text()
 
 
 @pytest.mark.last
