@@ -16,6 +16,7 @@ from stemline.separation.cpus import available_cpus
 from stemline.separation.engine import DEVICES, ENGINES, LoadedEngine
 from stemline.separation.errors import DeviceError, OptionError
 from stemline.separation.logs import get_logger
+from stemline.separation.native.library import find
 from stemline.separation.onnx_runtime import may_have_cuda
 
 if TYPE_CHECKING:
@@ -61,16 +62,18 @@ def load_engine(
         member: Returns the engine of a model that an ensemble averages; by default each is loaded for it.
 
     Raises:
-        OptionError: Unknown model, engine or device.
+        OptionError: Unknown model, engine, device or kernels.
         WeightsMissing: The weights are not in the directory.
         WeightsCorrupt: They do not match their checksums.
         CardError: The card of the model is wrong.
-        DeviceError: The device asked for is not there.
+        DeviceError: The device or the kernels asked for are not there.
     """
     if device not in DEVICES:
         raise OptionError(f"There is no device {device!r}; there are {', '.join(DEVICES)}.")
     if engine not in ENGINES:
         raise OptionError(f"There is no engine {engine!r}; there are {', '.join(ENGINES)}.")
+    # They measure the loudness of stems too, whatever runs the networks: a wrong choice is said now.
+    find(kernels)
     store = WeightStore(directory)
     card = card_named(model_name, store)
     options = _Options(

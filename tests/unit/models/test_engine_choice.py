@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from stemline.models import loading
 from stemline.models.weights import WeightStore
-from stemline.separation.errors import DeviceError
+from stemline.separation.errors import DeviceError, OptionError
 from stemline.separation.native import library
 
 
@@ -65,3 +65,13 @@ def test_a_card_that_was_asked_for_is_not_replaced(load) -> None:
     with pytest.raises(DeviceError):
         load(device="cuda", has_cuda=True)
     assert load(device="cuda", has_cuda=True, card=True) == "onnxruntime cuda"
+
+
+@pytest.mark.parametrize("model", ["2stems", "added"])
+def test_kernels_that_are_not_there_are_said_before_the_first_job(
+    model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The loudness of stems is measured by them on cards as well, and of other models' stems."""
+    monkeypatch.setenv("STEMLINE_KERNELS", "avx1024")
+    with pytest.raises(OptionError, match="STEMLINE_KERNELS cannot be 'avx1024'"):
+        loading.load_engine(model, device="cuda", directory=tmp_path)
