@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from stemline.cli.exits import CommandFailed, failure
-from stemline.cli.request_advice import OPTIONS
+from stemline.cli.request_advice import OPTIONS, REQUEST_ADVICE
 
 if TYPE_CHECKING:
     from stemline.client import Client
@@ -45,5 +45,5 @@ def refused(error: Exception) -> CommandFailed:
         return failure(error)  # says itself what is to be allowed
     options = OPTIONS | _OTHERS
     option = next((options[word] for word in _WORD.findall(error.message) if word in options), "the option")
-    hint = f"nothing more was submitted; correct {option} and run the command again"
-    return failure(error, hint=hint)
+    what = REQUEST_ADVICE.get(error.code) or f"correct {option} and run the command again"
+    return failure(error, hint=f"nothing more was submitted; {what}")

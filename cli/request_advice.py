@@ -54,6 +54,7 @@ OPTIONS: Final[dict[str, str]] = {
     "Name": "--name",
 }
 """Options by the fields of requests that have their values, as messages of the service name them."""
+_INNER: Final = re.compile(r"\w+\.(\w+)")
 _FIELD: Final = re.compile(r"(?:\w+\.)*(\w+)")
 REQUEST_ADVICE: Final[Mapping[str, str]] = {
     "AccessDenied": _KEYS,
@@ -103,9 +104,13 @@ def request_advice(error: ApiError) -> str:
 
 
 def _option(message: str) -> str:
-    """Return what to do about a message that begins with a field, if the command has an option for it."""
-    running, field = click.get_current_context(silent=True), _FIELD.match(message)
-    option = OPTIONS.get(field[1], "") if field else ""
+    """Return what to do about a message that begins with a field, or has one after the name of its container.
+
+    There is something to do if the command has an option for it.
+    """
+    running = click.get_current_context(silent=True)
+    fields = [found[1] for found in (_FIELD.match(message), _INNER.search(message)) if found]
+    option = next((OPTIONS[field] for field in fields if field in OPTIONS), "")
     known = {each for option in running.command.params for each in option.opts} if running else set()
     return f"correct {option}" if known & set(option.split()) else ""
 

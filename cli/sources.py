@@ -83,7 +83,11 @@ def find_tracks(client: Client, words: Sequence[str], output: Path) -> tuple[str
     where, found = _found(client, words, output)
     tracks = list(found)
     if not tracks:
-        raise CommandFailed(f"there are no media files or objects in {printable(where)}", status=NOT_FOUND)
+        raise CommandFailed(
+            f"there are no media files or objects in {printable(where)}",
+            hint="give a folder of this machine that has some, or a prefix of the bucket's keys",
+            status=NOT_FOUND,
+        )
     return where, tracks
 
 

@@ -193,7 +193,8 @@ def profile_names(environment: Mapping[str, str] | None = None) -> list[str]:
 def _no_profile(name: str, env: Mapping[str, str]) -> str:
     """Return what is said of a profile that does not exist."""
     known = ", ".join(profile_names(env))
-    return f"there is no profile {name} in {profiles_file(env)}" + (f", only {known}" if known else "")
+    only = f", only {known}" if known else ""
+    return f"there is no profile {name} in {profiles_file(env)}{only}; `stemline login {name}` stores it"
 
 
 def _home() -> Path:

@@ -28,7 +28,8 @@ class AddressUnusable(StartRefused):
     """The process cannot listen on an address, which another one may use."""
 
     def __init__(self, chosen_by: str, host: str, port: int, reason: str) -> None:
-        super().__init__(f"{chosen_by}: the process cannot listen on {host}:{port}: {reason}")
+        said = f"{chosen_by}: the process cannot listen on {host}:{port}: {reason}"
+        super().__init__(f"{said}; choose another address, or end what uses this one")
 
 
 class EndpointRefused(StartRefused):

@@ -53,7 +53,9 @@ class Home:
             owner = self._owner()
             if owner is not None:
                 raise StackError(
-                    f"a stack is already running in {self.path} (process {owner}, see {self.stack_file})"
+                    f"a stack is already running in {self.path} (process {owner}, see {self.stack_file}):"
+                    " use it, or end it with Ctrl-C in its terminal;"
+                    " STEMLINE_HOME=FOLDER keeps another one apart"
                 )
             if time.monotonic() > deadline:
                 raise StackError(f"the previous stack in {self.path} has not ended in {_LOCK_TIMEOUT_S:g} s")

@@ -220,7 +220,9 @@ def test_a_login_is_checked_and_stored(service: Service, monkeypatch: pytest.Mon
     ]
     refused = service.run("login", "other", *words, "--secret-key", "wrong", code=4)
     assert "SignatureDoesNotMatch" in refused.stderr
-    assert "there is no profile other" in service.run("queues", "--profile", "other", code=3).stderr
+    said = service.run("queues", "--profile", "other", code=3).stderr
+    assert "there is no profile other" in said
+    assert "login other` stores it" in said
     assert "accepts the keys" in service.run("login", "other", *words, "--secret-key", SECRET_KEY).stdout
     words += ["--secret-key", SECRET_KEY, "--s3-endpoint-url", service.s3.endpoint_url, "--s3-access-key"]
     keys = [service.s3.access_key, "--s3-secret-key", service.s3.secret_key]

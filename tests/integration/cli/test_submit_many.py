@@ -115,7 +115,9 @@ def test_prefixes_and_lists_name_objects(service: Service) -> None:
     service.run("submit", "list.txt", "-o", "two", "--names", "{name}.{stem}.{ext}")
     assert {"c.voice.wav", "0.voice.wav"} == {name for name in stems("two") if "voice" in name}
     assert 4 == jobs(service)
-    assert "no media files" in service.run("submit", "none/", "-o", "three", code=5).stderr
+    said = service.run("submit", "none/", "-o", "three", code=5).stderr
+    assert "no media files" in said
+    assert "Hint: give a folder of this machine that has some" in said
     service.run("submit", "album", code=2)
 
 

@@ -35,6 +35,7 @@ def test_one_folder_one_stack(where: dict[str, Any], stack_home: Path, tmp_path:
     )
     assert 1 == ran.returncode
     assert f"a stack is already running in {stack_home} (process {where['pids']['stack']}" in ran.stderr
+    assert "end it with Ctrl-C in its terminal; STEMLINE_HOME=FOLDER keeps another one apart" in ran.stderr
     assert where["pids"]["stack"] == json.loads((stack_home / "stack.json").read_text())["pids"]["stack"]
 
 

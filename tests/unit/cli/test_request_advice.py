@@ -70,6 +70,11 @@ def test_what_is_not_there_is_listed_by_a_command(message: str, command: str) ->
             "AudioConfig.Samplerate for amr must be 8000.",
             "correct --samplerate",
         ),
+        (
+            "templates create a --codec flac --stems 4",
+            "With MusicMode, AudioConfig.Codec must be one of aac, mp3, wav.",
+            "correct --codec",
+        ),
         ("templates create a --stems 4", "AudioMode must be another.", "correct --stems or --only"),
         ("templates create a", "Name must be 1 to 64 letters.", ""),
         ("resume --size 5", "This is not about MaxSize.", ""),
@@ -102,6 +107,13 @@ def test_a_field_that_is_refused_is_named_as_its_option(
 def test_the_option_of_a_refusal_is_the_first_one_of_its_message(message: str, option: str) -> None:
     """What the message is about comes first in it."""
     assert f"correct {option} and" in refused(ApiError("InvalidArgument", message, status=400)).hint
+
+
+def test_a_refusal_with_advice_of_its_own_names_no_option_in_general() -> None:
+    """A region that the service does not know is corrected where it is given."""
+    message = "X-Stemline-Tenant must name a region of this service and a bucket."
+    hint = refused(ApiError("InvalidHost", message, status=400)).hint
+    assert "nothing more was submitted; check --bucket, --region and --api" in hint
 
 
 def denied(code: str, message: str, *, ahead_s: float) -> CommandFailed:

@@ -27,6 +27,7 @@ def test_the_public_port_is_taken(taken: int) -> None:
     with pytest.raises(AddressUnusable) as raised:
         listen(uvicorn.Config("nothing", port=taken, log_config=None), "--port")
     said = f"--port: the process cannot listen on 127.0.0.1:{taken}: Address already in use"
+    said += "; choose another address, or end what uses this one"
     assert said == str(raised.value)
 
 
