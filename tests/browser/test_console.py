@@ -240,6 +240,22 @@ def test_what_would_be_refused_is_not_uploaded(page: Page, running: Service, tmp
     expect(uploads).to_have_count(2)
 
 
+def test_files_that_are_chosen_on_a_phone_are_seen(page: Page, running: Service) -> None:
+    """The list of uploads, below the form, comes into view once, not whenever the page is opened."""
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.goto(running.link("?view=new"))
+    page.locator("input[type=file]").set_input_files(
+        FilePayload(name="phone.wav", mimeType="audio/wav", buffer=wav(tone(0.2)))
+    )
+    expect(page.locator(".upload").filter(has_text="phone.wav")).to_be_in_viewport()
+    expect(page.get_by_role("link", name="Open the job")).to_have_count(1)
+    page.get_by_role("link", name="Queues").click()
+    page.get_by_role("heading", name="Queues").wait_for()
+    page.go_back()
+    expect(page.locator(".upload").filter(has_text="phone.wav")).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_be_in_viewport()
+
+
 def test_an_upload_that_waits_is_resumed_once(page: Page, running: Service) -> None:
     """A paused file that is resumed waits for those that are sent and becomes one job."""
     page.goto(running.link("?view=new"))

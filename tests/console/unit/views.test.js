@@ -21,6 +21,13 @@ test("an estimate that has passed is not shown", () => {
   assert.equal(remaining({ Progress: "50", Started: "0", EstimatedEnd: "1" }, 60_000_000), "≈ 1 min 0 s");
 });
 
+test("a waiting job says that no worker takes it, once", () => {
+  const job = { Position: "1", WaitReason: "No worker that separates is running." };
+  assert.deepEqual(waits(job, 0), ["place 1", "no worker takes it"]);
+  assert.deepEqual(waits({ ...job, Position: undefined }, 0), ["no worker takes it"]);
+  assert.deepEqual(waits({ ...job, Message: "No worker that is running serves htdemucs." }, 0), ["place 1"]);
+});
+
 test("a form becomes the request of a job", () => {
   const request = requestFor(FORM);
   assert.deepEqual(request.Operation.Output, { Region: "r", Bucket: "b-1", AuObject: "out/My song/voice.${ext}", Object: "out/My song/other.${ext}", BassObject: "out/My song/bass.${ext}", DrumObject: "out/My song/drums.${ext}" });

@@ -302,6 +302,7 @@ export default {
   "deliveries.total": "Callbacks: {n}",
   "jobs.notBefore": "not before {time}",
   "jobs.position": "place {n}",
+  "jobs.noWorker": "no worker takes it",
   "jobs.starts": "starts in ≈ {time}",
   "job.notBefore": "Not before",
   "job.deadline": "Deadline",

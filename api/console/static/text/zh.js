@@ -302,6 +302,7 @@ export default {
   "deliveries.total": "回调：{n}",
   "jobs.notBefore": "不早于 {time}",
   "jobs.position": "第 {n} 位",
+  "jobs.noWorker": "没有工作进程处理",
   "jobs.starts": "约 {time} 后开始",
   "job.notBefore": "最早开始",
   "job.deadline": "截止时间",

@@ -219,7 +219,6 @@ function drawn({ index, job, now, isSelected, onToggle }) {
   if (!job) return html`<div class="row" role="row" aria-rowindex=${index + 2} style=${place}><span role="cell" class="soft name">…</span></div>`;
   const name = shownName(job.Key);
   const isWaiting = job.State === "Submitted" || job.State === "Pause";
-  const said = job.Message || job.WaitReason;
   const percent = job.State === "Success" ? 100 : Number(job.Progress);
   return html`<div class="row ${isSelected ? "selected" : ""}" role="row" aria-rowindex=${index + 2} style=${place} data-job=${job.JobId}>
     ${onToggle && html`<span role="cell" class="check"><input type="checkbox" aria-label=${t("jobs.selectOne", { name })} checked=${isSelected} onChange=${() => onToggle(job)} /></span>`}
@@ -229,7 +228,7 @@ function drawn({ index, job, now, isSelected, onToggle }) {
     <span role="cell" class="level">${job.Level}</span>
     <span role="cell" class="duration">${job.Duration ? duration(Number(job.Duration)) : "–"}</span>
     <span role="cell" class="state-cell"><${State} name=${job.State} />
-      ${said && html`<small class="soft" title=${said}>${job.State === "Failed" ? job.Code : said}</small>`}</span>
+      ${job.Message && html`<small class="soft" title=${job.Message}>${job.State === "Failed" ? job.Code : job.Message}</small>`}</span>
     <span role="cell" class="progress">${job.State === "Running" ? html`<progress max="100" value=${percent} aria-label=${t("progressOf", { name })}></progress><small>${job.Stage && html`<span class="stage">${t(`stage.${job.Stage}`)} · </span>`}${percent} % · ${t("jobs.remaining", { left: remaining(job, now) })}</small>` : isWaiting ? waits(job, now).map((line) => html`<small key=${line} class="soft">${line}</small>`) : html`<small class="soft">${took(job)}</small>`}</span>
     <span role="cell" class="age" title=${time(job.Created)}>${duration(Math.max(0, now - Number(job.Created)) / 1e6)}</span>
   </div>`;
@@ -243,11 +242,13 @@ export function remaining(job, now) {
   return share > 0.05 ? `≈ ${duration((ran * (1 - share)) / share)}` : "…";
 }
 
-/** Where a waiting job is, and when it is expected to start, unless that has passed, in lines. @param {Tree} job @param {number} now @returns {string[]} */
+/** Where a waiting job is, and that no worker takes it or when it is expected to start, unless that has passed, in lines. @param {Tree} job @param {number} now @returns {string[]} */
 export function waits(job, now) {
   if (job.NotBefore && Number(job.NotBefore) > now) return [t("jobs.notBefore", { time: time(job.NotBefore) })];
-  if (!job.Position) return [t("jobs.waits")];
+  const unserved = job.WaitReason && !job.Message ? [t("jobs.noWorker")] : [];
+  if (!job.Position) return unserved.length ? unserved : [t("jobs.waits")];
   const place = t("jobs.position", { n: number(job.Position) });
+  if (unserved.length) return [place, ...unserved];
   if (!(Number(job.EstimatedStart) > now)) return [place];
   return [place, t("jobs.starts", { time: duration((Number(job.EstimatedStart) - now) / 1e6) })];
 }

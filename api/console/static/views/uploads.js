@@ -5,7 +5,7 @@ import { isSame } from "../session.js";
 import { t } from "../text.js";
 import { html, Link, Problem, usePage } from "../ui.js";
 import { isReadable, Unreadable, Unreached, Upload } from "../upload.js";
-import { useEffect, useState } from "../vendor/hooks.js";
+import { useEffect, useRef, useState } from "../vendor/hooks.js";
 import { submit } from "./actions.js";
 
 /** @typedef {Record<string, any>} Tree */
@@ -20,6 +20,8 @@ let items = [];
 let running = 0;
 /** Counts files, so that each has a number of its own. */
 let added = 0;
+/** How many of them have been on the screen: a new one may be below what a phone shows. */
+let seen = 0;
 let onChange = () => {};
 /** What the form says now. @type {RequestOf | null} */
 let chosen = null;
@@ -128,11 +130,16 @@ export function Uploads() {
     };
   }, []);
   const own = items.filter((item) => isSame(item.page.api.session, api.session));
+  const last = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    if (added > seen) last.current?.scrollIntoView({ block: "nearest" });
+    seen = added;
+  }, [own.length]);
   if (!own.length) return null;
   const submitted = own.filter(({ job }) => job).length;
   return html`<section class="card" aria-labelledby="uploads"><div class="bar"><h2 id="uploads">${t("new.uploads")}</h2>
       <span class="soft" role="status">${t("new.uploaded", { n: number(submitted), of: number(own.length) })}</span></div>
-    ${own.map((item) => html`<${Row} key=${item.number} item=${item} />`)}</section>`;
+    ${own.map((item) => html`<${Row} key=${item.number} item=${item} />`)}<span ref=${last}></span></section>`;
 }
 
 /** Why a file could not be sent. @param {unknown} failure @param {File} file */
