@@ -33,6 +33,8 @@ MAX_PASSED: Final = 1000
 """Cancelled or damaged jobs that one call of claim passes."""
 MAX_MOVED: Final = 50
 """Jobs that one call of claim gives a line apart."""
+SHARES_COUNTED: Final = 100
+"""Shares of a line whose jobs are counted for a position; of more, as many are taken for all."""
 
 _LIBRARY: Final = (
     "records",
@@ -83,6 +85,7 @@ def _constants() -> str:
         "MAX_WANTED": MAX_WANTED,
         "MAX_PASSED": MAX_PASSED,
         "MAX_MOVED": MAX_MOVED,
+        "SHARES_COUNTED": SHARES_COUNTED,
         "ALIVE": round(ALIVE_S * 1e6),
     }
     lines = "".join(f"local {name} = {value}\n" for name, value in numbers.items())

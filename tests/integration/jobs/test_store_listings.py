@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 import redis
@@ -22,6 +23,7 @@ from stemline.jobs.store import (
     StoreOptions,
     TemplateFilter,
 )
+from stemline.jobs.store.scripts import SHARES_COUNTED
 from stemline.jobs.tenant import Tenant
 from stemline.testing import FixedClock
 from tests.conftest import ValkeyServer
@@ -232,3 +234,16 @@ def test_a_list_of_named_buckets_has_only_allowed_regions(store: RedisStore) -> 
     assert ([names[0], names[2]], 2) == shown(store, which)
     store.tenants.close(names[0])
     assert ([names[2]], 1) == shown(store, which)
+
+
+def test_a_page_of_jobs_looks_at_few_shares(store: RedisStore, valkey: redis.Redis) -> None:
+    """The positions of waiting jobs cost the same beside four times as many credentials with a share."""
+
+    def submit(numbers: range) -> None:
+        for number in numbers:
+            store.jobs.create([replace(spec(), credential=f"AKID{number}", weight=100)])
+
+    submit(range(2 * SHARES_COUNTED))
+    before = cost(valkey, lambda: store.jobs.search(TENANT, JobFilter(size=50)))
+    submit(range(2 * SHARES_COUNTED, 8 * SHARES_COUNTED))
+    assert before == cost(valkey, lambda: store.jobs.search(TENANT, JobFilter(size=50)))

@@ -13,6 +13,7 @@ from stemline.jobs.queue import Override, Reserved
 from stemline.jobs.share import Share
 from stemline.jobs.states import QueueState, State
 from stemline.jobs.store import JobFilter, QueueFilter, Store
+from stemline.jobs.store.scripts import SHARES_COUNTED
 from stemline.testing import FixedClock
 from tests.integration.jobs.contract import DONE, OTHER, SECOND, TENANT, Make, spec
 
@@ -85,6 +86,22 @@ def test_credentials_share_a_queue_by_their_weights(make: Make, seed: int) -> No
         total = sum(parts.values())
         for share, part in parts.items():
             assert abs(number * part / total - got[share]) <= 2 + part / total
+
+
+def test_positions_among_many_shares_are_nearly_the_order_of_claims(make: Make) -> None:
+    """With more shares than are counted one by one, positions are an estimate that is a tenth off at most."""
+    rng = random.Random(5)
+    store = make(queue_max_size=2000, queue_max_concurrent=2000)
+    for number in range(3 * SHARES_COUNTED):
+        weight = rng.choice([50, 100, 200])
+        store.jobs.create([of(f"AKID{number}", weight) for _ in range(rng.choice([1, 2]))])
+    store.jobs.create([of("AKIDcommon", None), of("AKIDcommon", None)])
+    expected = positions(store)
+    for number in range(1, len(expected) + 1):
+        job = store.attempts.claim("w", [0])
+        assert job is not None
+        assert abs(number - expected[job.id]) <= len(expected) / 10
+    assert max(expected.values()) <= len(expected)
 
 
 def test_jobs_of_one_share_keep_their_order(make: Make) -> None:

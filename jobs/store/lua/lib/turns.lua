@@ -108,34 +108,63 @@ local function end_turn(queue, level, job)
   end
 end
 
--- Jobs of its line that are claimed before a waiting one; nil if it is not in line. For each share one division,
--- because the turn of its n-th job is known.
-local function ahead_in_line(job)
-  local place, own = job.queue .. ':' .. line_of(job), job.share or ''
-  local ahead = redis.call('ZRANK', list_of(place, own), job.id)
-  local shares = ahead and redis.call('ZRANGE', P .. ':shares:' .. place, 0, -1, 'WITHSCORES')
-  if not ahead or #shares == 0 then return ahead or nil end
-  if redis.call('EXISTS', list_of(place, '')) == 1 then
-    shares[#shares + 1] = ''
-    shares[#shares + 1] = turn_of(job.queue, job.level, '')
-  end
-  local turns = {}
-  for i = 1, #shares, 2 do turns[shares[i]] = tonumber(shares[i + 1]) end
-  local mine = turns[own] + ahead * step(weight_of(own))
-  for share, turn in pairs(turns) do
-    if share ~= own and turn <= mine then
-      local length = step(weight_of(share))
-      local count = math.floor((mine - turn) / length) + 1
-      if (mine - turn) % length == 0 and share > own then count = count - 1 end
-      ahead = ahead + math.min(count, redis.call('ZCARD', list_of(place, share)))
-    end
-  end
-  return ahead
-end
-
 local function count_in_line(queue, line)
   local place = queue .. ':' .. line
   return redis.call('ZCARD', P .. ':waiting:' .. place) + redis.call('ZCARD', P .. ':weighted:' .. place)
+end
+
+local looked_at = {}  -- shares of a line as this script has found them
+
+-- Shares of a line, '' apart: how many there are, and as many as SHARES_COUNTED of them, from the first to the last turn.
+local function shares_of(place)
+  local found = looked_at[place]
+  if found then return found end
+  local key = P .. ':shares:' .. place
+  found = {total = redis.call('ZCARD', key)}
+  local sampled = math.min(found.total, SHARES_COUNTED)
+  for i = 0, sampled - 1 do
+    local rank = math.floor(i * found.total / sampled)
+    local share = redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')
+    local jobs = redis.call('ZCARD', list_of(place, share[1]))
+    found[#found + 1] = {name = share[1], turn = tonumber(share[2]), step = step(weight_of(share[1])), jobs = jobs}
+  end
+  looked_at[place] = found
+  return found
+end
+
+-- Jobs of a share that are claimed until a turn of another one: one division, because the turn of its n-th job is known.
+local function before_turn(share, turn, own)
+  if share.name == own or share.turn > turn then return 0 end
+  local count = math.floor((turn - share.turn) / share.step) + 1
+  if (turn - share.turn) % share.step == 0 and share.name > own then count = count - 1 end
+  return math.min(count, share.jobs)
+end
+
+-- Jobs of its line that are claimed before a waiting one; nil if it is not in line. With more than SHARES_COUNTED shares
+-- it is an estimate, since a look at each of them, for each job of a page, would hold up the server for seconds.
+local function ahead_in_line(job)
+  local place, own = job.queue .. ':' .. line_of(job), job.share or ''
+  local ahead = redis.call('ZRANK', list_of(place, own), job.id)
+  if not ahead then return nil end
+  local shares = shares_of(place)
+  if shares.total == 0 then return ahead end
+  local length, mine = step(weight_of(own)), nil
+  if own == '' then
+    mine = turn_of(job.queue, job.level, '') + ahead * length
+  else
+    mine = tonumber(redis.call('ZSCORE', P .. ':shares:' .. place, own)) + ahead * length
+    local plain = {name = '', step = step(USUAL_WEIGHT), jobs = redis.call('ZCARD', list_of(place, ''))}
+    plain.turn = plain.jobs > 0 and turn_of(job.queue, job.level, '') or 0
+    ahead = ahead + before_turn(plain, mine, own)
+  end
+  local found, others = 0, 0
+  for _, share in ipairs(shares) do
+    found = found + before_turn(share, mine, own)
+    if share.name ~= own then others = others + 1 end
+  end
+  local all = own == '' and shares.total or shares.total - 1
+  if others > 0 then ahead = ahead + math.floor(found * all / others) end
+  return math.min(ahead, count_in_line(job.queue, line_of(job)) - 1)
 end
 
 local function count_in_lines(queue, level)
