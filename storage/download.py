@@ -17,7 +17,7 @@ from stemline.storage.clients import BucketClient
 from stemline.storage.faults import Fault, fault_of
 from stemline.storage.ranges import ObjectReplaced, Part, is_another_object, is_end, request_part
 from stemline.storage.retry import BudgetExhausted, RetryBudget
-from stemline.storage.s3_errors import REQUEST_ERRORS, error_code
+from stemline.storage.s3_errors import REQUEST_ERRORS, UnusableResponse, error_code
 
 log = structlog.get_logger(__name__)
 
@@ -125,8 +125,10 @@ class Download:
 
     def _copy(self, part: Part, file: BinaryIO) -> bool:
         """Write the body of a response to the file; return whether the object is now complete."""
-        # A chunked part may hold more than it says.
-        while chunk := read_available(part.body, CHUNK_BYTES)[: part.end and part.end - self._received]:
+        while chunk := read_available(part.body, CHUNK_BYTES):
+            if part.end is not None and self._received + len(chunk) > part.end:
+                self._rewind(file)  # a chunked response that contradicts itself: nothing of it is certain
+                raise UnusableResponse(operation="GetObject", field="valid length")
             file.write(chunk)
             self._received += len(chunk)
             self._furthest = max(self._furthest, self._received)

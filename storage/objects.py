@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemline.storage.clients import BucketClient
-from stemline.storage.s3_errors import field_of
+from stemline.storage.s3_errors import UnusableResponse, field_of
 
 _TOKEN_DIGITS = 20
+_MAX_SIZE = 10**15
+"""Beyond what any store takes, bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,11 @@ def head_object(bucket: BucketClient, key: str) -> ObjectHead:
     response = bucket.s3.head_object(Bucket=bucket.name, Key=key)
     metadata = {name.lower(): value for name, value in response.get("Metadata", {}).items()}
     token = metadata.get("stemline-token", "")
+    size = response.get("ContentLength")
+    if size is not None and not 0 <= size < _MAX_SIZE:
+        raise UnusableResponse(operation="HeadObject", field="valid Content-Length")
     return ObjectHead(
-        size=response.get("ContentLength"),
+        size=size,
         etag=field_of(response, "ETag", "HeadObject"),
         content_type=response.get("ContentType", ""),
         job_id=metadata.get("stemline-job", ""),

@@ -37,6 +37,8 @@ PART_BYTES = 16 << 20
 MAX_PARTS = 10_000
 COPY_BYTES = 1 << 30
 """Bytes that the store copies with one request."""
+MAX_REPLACED = 3
+"""How often an object may be replaced while it is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,7 @@ def delete_own(
     in between nor a new object of another job under the same key is affected.
     """
 
-    def delete() -> bool:
+    def delete(replaced: int = 0) -> bool:
         try:
             found = head_object(bucket, key)
         except ClientError as error:
@@ -276,8 +278,8 @@ def delete_own(
         try:
             send_expiring(bucket, "delete_object", names, expires_at=expires_at(), headers=headers)
         except ClientError as error:
-            if status_of(error) == 412:  # replaced since it was read
-                return delete()
+            if status_of(error) == 412 and replaced < MAX_REPLACED:  # since it was read
+                return delete(replaced + 1)
             if status_of(error) != 501:
                 raise
             # This store has no conditional delete.

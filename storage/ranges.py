@@ -86,7 +86,9 @@ def _place(response: Mapping[str, Any], first: int) -> tuple[int, int | None, in
         UnusableResponse: It does not begin at the byte that was asked for, or contradicts itself.
     """
     length = response.get("ContentLength")
-    unusable = UnusableResponse(operation="GetObject", field="Content-Range")
+    if length is not None and length < 0:
+        raise UnusableResponse(operation="GetObject", field="valid Content-Length")
+    unusable = UnusableResponse(operation="GetObject", field="valid Content-Range")
     if "ContentRange" not in response:
         if response.get("ResponseMetadata", {}).get("HTTPStatusCode") == _PARTIAL:
             raise unusable  # of several parts, or of one that may begin anywhere

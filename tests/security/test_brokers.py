@@ -77,11 +77,14 @@ def test_the_broker_of_these_tests_takes_a_message() -> None:
     ],
     ids=["bytes", "heartbeats", "many heartbeats"],
 )
-def test_a_delivery_has_one_deadline(stage: str, endless: Callable[[bytes], Iterable[bytes]]) -> None:
+def test_a_delivery_has_one_deadline(
+    stage: str, endless: Callable[[bytes], Iterable[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A broker that keeps sending, and never what is waited for, holds the thread no longer."""
+    monkeypatch.setattr(broker_sender, "CLOSE_S", 0.5)
     began = time.monotonic()
     with amqp_broker(at(stage, endless)) as url:
-        outcome = send(url, 1.0)
+        outcome = send(url, 60.0 if stage == CLOSE else 1.0)
     assert outcome.delivered == (stage == CLOSE)
     assert time.monotonic() - began < 120  # it would go on for ever, or for many times the timeout
     if stage != CLOSE:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stemline.jobs.errors import SourceTooLarge, SourceUnavailable, StemlineError, TryAgain
+from stemline.jobs.errors import SourceTooLarge, SourceUnavailable, StemlineError, TargetDenied, TryAgain
 from stemline.jobs.tenant import Tenant
 from stemline.runtime.compat import botocore as compat
 from stemline.runtime.redaction import Redaction
@@ -389,3 +389,28 @@ def test_no_part_is_taken_for_the_rest_of_an_object(answer: str, tmp_path: Path)
         buckets.download(TENANT, "a", tmp_path / "source", max_bytes=4 << 20)
     assert caught.value.retryable
     assert not (tmp_path / "source").exists()
+
+
+def test_an_object_that_is_replaced_again_and_again_is_left() -> None:
+    """A store that refuses each conditional delete, whatever was read before, does not go on for ever."""
+    own = f"x-amz-meta-stemline-job: {UPLOAD.job_id}\r\nx-amz-meta-stemline-token: 1"
+
+    def script(connection: socket.socket, over: threading.Event, head: bytes) -> None:
+        status = "200 OK" if head.startswith(b"HEAD") else "412 Precondition Failed"
+        connection.sendall(f"HTTP/1.1 {status}\r\nETag: e\r\n{own}\r\nConnection: close\r\n\r\n".encode())
+
+    with hostile_store(script) as buckets, pytest.raises(TargetDenied):
+        buckets.stems.delete_own(TENANT.region, TENANT.bucket, "b", job_id=UPLOAD.job_id, token=1)
+
+
+@pytest.mark.parametrize("size", ["-5", "9" * 300])
+def test_a_size_that_no_object_has_is_not_believed(size: str) -> None:
+    """It reaches no record, plan or comparison: the answer counts as none."""
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(
+            f"HTTP/1.1 200 OK\r\nETag: e\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n".encode()
+        )
+
+    with hostile_store(script) as buckets, pytest.raises(SourceUnavailable):
+        buckets.head(TENANT.region, TENANT.bucket, "a")

@@ -103,6 +103,13 @@ def test_a_part_that_names_no_place_is_refused() -> None:
         pytest.fail("the response was accepted")
 
 
+def test_no_object_has_fewer_bytes_than_none() -> None:
+    """A negative length is the store's fault; nothing is cut or compared by it."""
+    bucket = BucketClient(Store({"Body": DATA, "ContentLength": -5}), "b")
+    with pytest.raises(UnusableResponse), request_part(bucket, "k"):
+        pytest.fail("the response was accepted")
+
+
 def test_an_object_of_another_size_is_another_one() -> None:
     """A store whose ETags stay the same still shows by its sizes that the object was replaced."""
     answers = [part(DATA[100:], "bytes 100-199/200"), {"Body": DATA, "ContentLength": 200}]
@@ -198,14 +205,17 @@ def test_a_download_of_an_unknown_size_ends_where_nothing_follows(tmp_path: Path
     assert download(Store(first, shorter, whole), tmp_path / "in") == DATA[:40]
 
 
-def test_of_a_part_no_more_is_taken_than_it_says(tmp_path: Path) -> None:
-    """A chunked part may have bytes after those that it announces; what follows is asked for."""
-    store = Store(
-        BROKEN,
-        {"Body": DATA[50:100] + b"x" * 9, "ContentRange": "bytes 50-99/200"},
-        part(DATA[100:], "bytes 100-199/200"),
-    )
+def test_a_chunked_answer_that_is_longer_than_it_says_is_the_stores_fault(tmp_path: Path) -> None:
+    """Nothing of it is taken: neither of a part nor of a whole object is it known which bytes are its own."""
+    longer_part = {"Body": DATA[50:100] + b"x" * 9, "ContentRange": "bytes 50-99/200"}
+    longer = {"Body": DATA, "ContentLength": 150}
+    whole = {"Body": DATA, "ContentLength": 200}
+    store = Store(BROKEN, longer_part, whole)
     assert download(store, tmp_path / "in") == DATA
+    assert [None, "bytes=50-", None] == [each.get("Range") for each in store.asked]
+    assert download(Store(longer, whole), tmp_path / "in") == DATA
+    with pytest.raises(BudgetExhausted):
+        download(Store(longer), tmp_path / "in")
 
 
 def pieces(store: Store) -> list[bytes]:
