@@ -21,6 +21,8 @@ from stemline.runtime.store import store_options
 from stemline.testing.processes import eventually
 from stemline.testing.receiver import answer, hang, receiving
 from stemline.testing.samples import job_result, job_spec
+from stemline.workers.app import create_app
+from stemline.workers.notifier import CeleryNotifier
 from tests.conftest import REPOSITORY
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -76,13 +78,8 @@ class Service:
     def notify(self, job_id: str) -> None:
         """Send the message that a worker sends after it has ended a job."""
         delivery = self.store.outbox.for_job(job_id)
-        code = (
-            "from stemline.runtime import bootstrap;"
-            "from stemline.runtime.settings import Settings;"
-            "from stemline.workers.notifier import CeleryNotifier;"
-            f"CeleryNotifier(bootstrap.celery_app(Settings())).deliver({delivery.id!r})"
-        )
-        subprocess.run([sys.executable, "-c", code], env=self.environment, cwd=REPOSITORY, check=True)
+        with create_app(Settings(redis_url=self.environment["STEMLINE_REDIS_URL"])) as app:
+            CeleryNotifier(app).deliver(delivery.id)
 
     def _logs(self) -> str:
         return "".join(path.read_text()[-3000:] for path in self._home.glob("*.txt"))

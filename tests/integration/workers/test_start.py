@@ -35,10 +35,20 @@ def start(valkey_url: str, **variables: str) -> subprocess.CompletedProcess[str]
     ("changes", "variables", "reason"),
     [
         ({"access_key": "unknown"}, {}, "the store refuses the keys (InvalidAccessKeyId)"),
-        ({"secret_key": "wrong"}, {}, "the store refuses the keys (SignatureDoesNotMatch)"),
+        pytest.param(
+            {"secret_key": "wrong"},
+            {},
+            "the store refuses the keys (SignatureDoesNotMatch)",
+            marks=pytest.mark.thorough,
+        ),
         ({"access_key": "", "secret_key": ""}, {"AWS_PROFILE": "gone"}, "profile (gone) could not"),
         ({"ca_bundle": "/no/such/file"}, {}, "the authorities of /no/such/file cannot be read"),
-        ({}, {"AWS_CA_BUNDLE": "/no/such/bundle"}, "the authorities of /no/such/bundle cannot be read"),
+        pytest.param(
+            {},
+            {"AWS_CA_BUNDLE": "/no/such/bundle"},
+            "the authorities of /no/such/bundle cannot be read",
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_a_worker_with_unusable_buckets_refuses_to_start(

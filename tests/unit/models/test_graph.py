@@ -25,7 +25,7 @@ def engine(tensors, *, polyphase: bool) -> OnnxEngine:
     return OnnxEngine(MODELS["2stems"], graph, device="cpu", threads=2)
 
 
-@pytest.mark.parametrize("frames", [64, 512, 1024])
+@pytest.mark.parametrize("frames", [64, pytest.param(512, marks=pytest.mark.thorough), 1024])
 def test_both_forms_of_the_graph_compute_the_same(tensors, frames: int) -> None:
     """Split transposed convolutions give the same masks as whole ones, for windows of any length."""
     magnitude = np.abs(np.random.default_rng(2).standard_normal((2, frames, 1024), dtype=np.float32))

@@ -134,9 +134,8 @@ def of_other_sources(folder: Path) -> str:
 
 def of_another_program(folder: Path) -> str:
     """A library that says nothing about its sources."""
-    libc = next(
-        line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "libc" in line
-    )
+    mapped = (Path(line.split()[-1]) for line in Path("/proc/self/maps").read_text().splitlines())
+    libc = next(path for path in mapped if path.name.startswith(("libc.", "libc-")))
     for file in folder.glob("*.so"):
         shutil.copy(libc, file)
     return "cannot be loaded"
