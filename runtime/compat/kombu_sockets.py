@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import redis
 from kombu.transport.redis import Channel, Transport
+from redis._parsers import _RESP2Parser
 
 
 class Sockets(Protocol):
@@ -56,6 +57,8 @@ class RedisChannel(Channel):
     def _connparams(self, *args: Any, **options: Any) -> Any:
         parameters: Any = super()._connparams(*args, **options)  # type: ignore[no-untyped-call]
         kind = parameters["connection_class"]
+        # hiredis makes a list of as many items as a server announces, two thousand million too.
+        parameters["parser_class"] = _RESP2Parser
         parameters["connection_class"] = type("Bound", (_Bound, kind), {"sockets": self.sockets})
         return parameters
 

@@ -9,6 +9,7 @@ import ssl
 import struct
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -240,6 +241,20 @@ def test_a_redis_server_has_the_same_bounds(mode: str, answers: Callable[[], Ite
     assert outcome.answer not in {"", UNEXPECTED}
     assert time.monotonic() - began < 120
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_MEMORY_KIB
+
+
+@pytest.mark.parametrize("data", [b"*2000000000\r\n", b"%1000000000\r\n", b"*1\r\n" * 100_000])
+def test_what_a_redis_server_announces_takes_no_memory(data: bytes) -> None:
+    """Lists have the items that have come, and no room for those that were announced."""
+    tracemalloc.start()
+    try:
+        with redis_server(lambda: [data]) as url:
+            outcome = send(url, 1.0)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ("broker", False) == (outcome.status, outcome.delivered)
+    assert most < MAX_MEMORY_KIB << 10
 
 
 RESP = st.one_of(
