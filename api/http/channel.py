@@ -68,6 +68,19 @@ class Channel:
         """
         return data if self._tls is None else self._tls.decrypt(data)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether a client's handshake waits for its answer."""
+        return self._tls is not None and self._tls.is_asked
+
+    def answer(self) -> bytes:
+        """Answer the client's handshake.
+
+        Raises:
+            ssl.SSLError: It is none.
+        """
+        return self._tls.answer() if self._tls is not None else b""
+
     def receive_eof(self) -> None:
         """Note that the socket sends nothing more."""
         self._at_eof = True

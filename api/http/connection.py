@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -92,8 +93,20 @@ class Connection(asyncio.BufferedProtocol):
             if self._drained > MAX_DRAIN_BYTES:
                 self._abort("drained")
             return
+        data = memoryview(self._listener.buffer)[:nbytes]
+        self._take(lambda: self._channel.receive(data))
+        if self._channel.is_asked and not self._closing:
+            self._listener.handshakes.add(self, self._client)
+
+    def shake_hands(self) -> None:
+        """Answer the client's handshake: it is its turn."""
+        if not self._closing:
+            self._take(self._channel.answer)
+
+    def _take(self, receive: Callable[[], bytes | memoryview]) -> None:
+        """Take what a function returns of what the client has sent."""
         try:
-            self._reader.feed(self._channel.receive(memoryview(self._listener.buffer)[:nbytes]))
+            self._reader.feed(receive())
         except ssl.SSLError as error:
             log.debug("connection.tls_failed", reason=error.reason)
             self.close()
@@ -122,6 +135,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._listener.registry.remove(self)
+        self._listener.handshakes.discard(self, self._client)
         self._listener.state.connections.discard(self)
         if self._exchange is not None:
             self._exchange.disconnect()
@@ -165,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
             if exchange is None and self._refusal and not self._draining:
                 self._channel.send(self._listener.refusal(self._refusal))
                 self._drain()
-            if exchange is None and self._channel.at_eof:
+            if exchange is None and self._channel.at_eof and not self._channel.is_asked:
                 self.close()
             elif exchange is not None and self._channel.at_eof and not self._reader.buffered:
                 exchange.end_of_input()
@@ -175,7 +189,8 @@ class Connection(asyncio.BufferedProtocol):
         self._listener.registry.set_memory(self, self._memory())
         if not self._closing:
             reads = self._draining or self._may_read() or not self._reader.buffered
-            self._channel.set_reading(wanted=reads and self._channel.is_writable)
+            is_busy = self._channel.is_asked or not self._channel.is_writable
+            self._channel.set_reading(wanted=reads and not is_busy)
 
     def _enter(self, state: State) -> None:
         now = self._loop.time()

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp
 
+from stemline.api.http.handshakes import Handshakes
 from stemline.api.http.registry import ConnectionRegistry
 from stemline.api.http.states import State
 from stemline.api.http.turns import Turns
@@ -38,5 +39,6 @@ class Listener:
     app_state: dict[str, Any]
     """State of the application's lifespan."""
     tls: ssl.SSLContext | None = None
+    handshakes: Handshakes = field(default_factory=Handshakes)
     buffer: bytearray = field(default_factory=lambda: bytearray(READ_BYTES))
     """Where sockets are read into; emptied before the next one is read."""

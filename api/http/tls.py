@@ -44,6 +44,7 @@ class TlsLayer:
         self._tls: ssl.SSLObject | None = None
         self._first = bytearray()
         """The client's first record, until it is complete: without it OpenSSL need not reserve anything."""
+        self._asked = False
         self._undecrypted = 0
         self.established = False
         self.at_eof = False
@@ -56,6 +57,11 @@ class TlsLayer:
             return ESTABLISHED_BYTES + (max(RECORD_BYTES, self._undecrypted) if self._undecrypted else 0)
         return len(self._first) if self._tls is None else HANDSHAKE_BYTES
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether the client's first message is complete and waits for :meth:`answer`, the costly part."""
+        return self._asked
+
     def decrypt(self, data: bytes | memoryview) -> bytes:
         """Take bytes of the socket and return what they hold for the application.
 
@@ -64,10 +70,24 @@ class TlsLayer:
         """
         if self._tls is None:
             self._first += data
-            if not _is_whole_record(self._first):
-                return b""
-            self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-            data, self._first = bytes(self._first), bytearray()
+            self._asked = self._asked or _is_whole_record(self._first)
+            return b""
+        return self._decrypt(data)
+
+    def answer(self) -> bytes:
+        """Answer the client's first message.
+
+        Raises:
+            ssl.SSLError: It is not TLS.
+        """
+        self._asked = False
+        self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        data, self._first = bytes(self._first), bytearray()
+        return self._decrypt(data)
+
+    def _decrypt(self, data: bytes | memoryview) -> bytes:
+        """Let OpenSSL read bytes."""
+        assert self._tls is not None  # noqa: S101 - made before
         self._incoming.write(data)
         self._undecrypted += len(data)
         parts = []
