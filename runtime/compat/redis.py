@@ -1,4 +1,4 @@
-"""Kombu's Redis transport over sockets that a caller makes: redis-py has no limit for a whole exchange."""
+"""Redis-py under Kombu, over sockets that a caller makes: it has no limit for a whole exchange."""
 
 from __future__ import annotations
 
