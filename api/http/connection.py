@@ -108,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             self._reader.feed(receive())
         except ssl.SSLError as error:
-            log.debug("connection.tls_failed", reason=error.reason)
+            log.debug("connection.tls_failed", reason=str(error))
             self.close()
         else:
             self.read_on()
