@@ -24,7 +24,12 @@
 #define INLINE static inline __attribute__((always_inline))
 /* For what is called from several places, and long: so the compiler sees it once. */
 #define APART static __attribute__((noinline))
+/* Whole, so that arrays of vectors stay in registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 32")
+#endif
 
 typedef float vector __attribute__((vector_size(4 * LANES)));
 typedef float unaligned_vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
