@@ -55,7 +55,7 @@ def open_server(valkey_server: ValkeyServer) -> Iterator[ApiServer]:
 @pytest.mark.slow
 @schema.parametrize()
 @settings(
-    max_examples=rounds(6, 12),
+    max_examples=rounds(4, 12),
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
