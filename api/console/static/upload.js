@@ -56,6 +56,8 @@ export class Upload {
     this.state = "waiting";
     /** @type {unknown} */
     this.error = null;
+    /** Whether it was interrupted, and nothing has been sent since: it is tried again. */
+    this.isHeld = false;
     this.key = "";
     /** @type {Tree | null} what the service knows of the upload */
     this.record = recall(file);
@@ -86,6 +88,8 @@ export class Upload {
           this.stop.signal.throwIfAborted();
           if (!(await isReadable(this.file))) throw new Unreadable();
           if (tried === TRIES || isFinal(error)) throw error;
+          this.isHeld = true;
+          this.onChange();
           await wait(500 * 2 ** tried, this.stop.signal);
         }
       }
@@ -144,6 +148,7 @@ export class Upload {
           const from = (number - 1) * Number(record.PartSize);
           const blob = this.file.slice(from, from + this.sizeOf(number));
           await this.send(part.Url, blob, this.stop.signal, (bytes) => {
+            this.isHeld = false;
             this.partial.set(number, bytes);
             this.onChange();
           });
@@ -195,6 +200,7 @@ export class Upload {
   /** @param {UploadState} state */
   turn(state) {
     this.state = state;
+    this.isHeld = false;
     if (state === "sending" || state === "waiting") this.error = null;
     this.onChange();
   }

@@ -65,6 +65,17 @@ test("a part that is refused is asked for again, with a new URL", async () => {
   assert.equal(service.content, TEXT);
 });
 
+test("an interrupted upload says that it is tried again, until something is sent", async () => {
+  const service = new Service();
+  service.failures = 1;
+  /** @type {boolean[]} */
+  const held = [];
+  const upload = new Upload(service, file(), () => held.push(upload.isHeld), service.send);
+  assert.equal(await upload.run(), true);
+  assert.ok(held.includes(true));
+  assert.equal(held.at(-1), false);
+});
+
 test("a paused upload goes on where it stopped, also after a reload of the tab", async () => {
   const service = new Service();
   const chosen = file();

@@ -221,6 +221,7 @@ export default {
   "new.readOnly": "This credential may not submit jobs.",
   "upload.waiting": "waits for its turn",
   "upload.sending": "sending",
+  "upload.held": "no connection, trying again",
   "upload.paused": "paused",
   "upload.done": "has arrived",
   "upload.failed": "failed",

@@ -222,6 +222,7 @@ export default {
   "new.readOnly": "此密钥不能提交任务。",
   "upload.waiting": "排队中",
   "upload.sending": "上传中",
+  "upload.held": "连接中断，正在重试",
   "upload.paused": "已暂停",
   "upload.done": "已上传",
   "upload.failed": "失败",

@@ -155,7 +155,7 @@ function Row({ item }) {
   const percent = Math.floor(upload.share * 100);
   const failure = upload.error ?? error;
   return html`<div class="upload" data-state=${state}>
-    <span><b><bdi>${visible(file.name)}</bdi></b> <span class="soft small">${size(file.size)} · ${job ? t("new.submitted") : t(`upload.${state}`)} ${state === "sending" ? `${percent} %` : ""}</span>
+    <span><b><bdi>${visible(file.name)}</bdi></b> <span class="soft small">${size(file.size)} · ${job ? t("new.submitted") : t(upload.isHeld ? "upload.held" : `upload.${state}`)} ${state === "sending" ? `${percent} %` : ""}</span>
       ${failure instanceof ApiError ? html`<${Problem} error=${failure} />` : failure && failure === error ? html`<span class="problem" role="alert">${sentence(failure)}</span>` : failure ? html`<span class="problem" role="alert">${reasonOf(failure, file)}</span>` : null}
       ${error && !job ? html`<span class="soft small">${t("upload.refused")}</span>` : null}</span>
     <span class="buttons">
