@@ -1,5 +1,6 @@
 # Every verb works from a fresh clone with Python 3.11, 3.12 or 3.13 and make alone.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+NEEDED := Stemline needs Python 3.11, 3.12 or 3.13, with venv: make PYTHON=/path/to/python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -32,7 +33,8 @@ help: ## Show the targets
 install: $(VENV)/.dev ## Create .venv with everything a developer needs
 
 $(BIN)/uv: constraints/uv.txt
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else "Stemline needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.11")'
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no Python here$(if $(PYTHON), named $(PYTHON)). $(NEEDED)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else "$(NEEDED)")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/uv.txt
 	@touch $@
