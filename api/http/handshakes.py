@@ -56,5 +56,5 @@ class Handshakes:
             del connections[connection]
             if connections:
                 self._waiting[client] = connections
+            self._schedule()  # first: a connection that fails stops no other one
             connection.shake_hands()
-        self._schedule()

@@ -72,3 +72,25 @@ def test_a_connection_that_is_over_is_forgotten() -> None:
         return answered
 
     assert ["kept"] == asyncio.run(run())
+
+
+def test_a_connection_that_fails_stops_no_other_one() -> None:
+    """The loop is told of the error, and the next round answers the others."""
+
+    class Broken(Opened):
+        def shake_hands(self) -> None:
+            raise MemoryError
+
+    async def run() -> list[str]:
+        handshakes, answered, errors = Handshakes(), list[str](), list[object]()
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: errors.append(context["exception"])
+        )
+        for name in "ab":
+            handshakes.add(Broken(name, answered), name)
+        handshakes.add(Opened("c", answered), "c")
+        await rounds(handshakes, answered)
+        assert [MemoryError, MemoryError] == [type(error) for error in errors]
+        return answered
+
+    assert ["c"] == asyncio.run(run())
