@@ -23,7 +23,7 @@ def check_host(hosts: HostTable, host: str) -> None:
     """Refuse an unsigned request under a name that anybody may have made to mean this machine.
 
     Whoever owns a name can let it mean the address of the API while a browser shows their page. To the
-    browser, API and page are one site then (DNS rebinding): the name is all that tells them apart.
+    browser, API and page are one site then (DNS rebinding): only the name differs.
 
     Raises:
         Forbidden: The name is only covered by the rule for all hosts, and could be a stranger's.

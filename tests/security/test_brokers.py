@@ -11,7 +11,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from stemline.callbacks.outcome import Outcome
 from stemline.jobs.callback import MqConfig
 from stemline.jobs.reasons import UNEXPECTED
 from stemline.testing.receiver import receiving
+from tests.support.accepting import accepting
 from tests.support.amqp_broker import (
     CLOSE,
     HEARTBEAT,
@@ -201,24 +202,14 @@ def test_a_broker_does_not_fill_the_memory(stage: str, data: Callable[[bytes], I
 @contextmanager
 def redis_server(answers: Callable[[], Iterable[bytes]]) -> Iterator[str]:
     """A server that answers every request of Redis by the same script."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
 
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    threading.Thread(target=talk, args=(listening.accept()[0],), daemon=True).start()
+    def talk(connection: socket.socket) -> None:
+        while connection.recv(65_536):
+            for data in answers():
+                connection.sendall(data)
 
-        def talk(connection: socket.socket) -> None:
-            with connection, suppress(OSError):
-                while connection.recv(65_536):
-                    for data in answers():
-                        connection.sendall(data)
-
-        threading.Thread(target=serve, daemon=True).start()
-        try:
-            yield f"redis://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)
+    with accepting(talk) as port:
+        yield f"redis://127.0.0.1:{port}/"
 
 
 @pytest.mark.parametrize("mode", ["Queue", "Topic"])
@@ -286,7 +277,7 @@ def test_any_answer_of_a_redis_server_has_an_outcome(data: bytes, mode: str) -> 
     ],
 )
 def test_a_url_that_means_nothing_is_a_failed_delivery(url: str, status: str) -> None:
-    """It is tried again, as the operator may correct it, and no password is told."""
+    """It is tried again, as the operator may correct it, and no password is shown."""
     outcome = send(url)
     assert (status, False, False) == (outcome.status, outcome.delivered, outcome.final)
     assert "hush" not in outcome.answer

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from stemline.storage import Buckets, Upload, clients, download, incoming
 from stemline.storage.incoming import IncomingUpload
 from stemline.storage.retry import TransferCancelled
 from stemline.workers.cleanup import cleanup
+from tests.support.accepting import accepting
 from tests.support.logs import captured_logs
 
 pytestmark = pytest.mark.slow
@@ -49,35 +50,20 @@ def hostile_server(script: Script) -> Iterator[BucketAccess]:
     The script gets the connection, an event that is set at the end, and the head of the request.
     """
     over = threading.Event()
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while not over.is_set():
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
     def answer(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            head = b""
-            while b"\r\n\r\n" not in head:
-                if not (data := connection.recv(65_536)):
-                    return
-                head += data
-            script(*(connection, over, head)[: len(signature(script).parameters)])
+        head = b""
+        while b"\r\n\r\n" not in head:
+            if not (data := connection.recv(65_536)):
+                return
+            head += data
+        script(*(connection, over, head)[: len(signature(script).parameters)])
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    try:
-        yield BucketAccess(endpoint_url=url, access_key="key", secret_key="secret")
-    finally:
-        over.set()
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        thread.join(10)
+    with accepting(answer) as port:
+        try:
+            yield BucketAccess(endpoint_url=f"http://127.0.0.1:{port}", access_key="key", secret_key="secret")
+        finally:
+            over.set()
 
 
 def endless(status: str, headers: str = "", unit: bytes = b"a" * 65_536) -> Script:

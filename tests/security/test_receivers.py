@@ -6,16 +6,16 @@ import itertools
 import resource
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pytest
 
 from stemline.callbacks.broker_sockets import ANY_ADDRESS
 from stemline.callbacks.outcome import Outcome
 from stemline.callbacks.url_sender import UrlSender
+from tests.support.accepting import accepting
 
 MAX_MEMORY_KIB = 64 << 10
 """What a process may take more, KiB."""
@@ -29,27 +29,17 @@ def receiver(
     parts: Callable[[], Iterable[bytes]], *, reads: bool = True, resets: bool = False
 ) -> Iterator[int]:
     """Run a receiver that sends these bytes to everyone; yield its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
 
-        def accept() -> None:
-            with suppress(OSError):
-                while True:
-                    threading.Thread(target=talk, args=(listening.accept()[0],), daemon=True).start()
+    def talk(connection: socket.socket) -> None:
+        if reads:
+            connection.recv(65_536)
+        for data in parts():
+            connection.sendall(data)
+        if resets:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-        def talk(connection: socket.socket) -> None:
-            with connection, suppress(OSError):
-                if reads:
-                    connection.recv(65_536)
-                for data in parts():
-                    connection.sendall(data)
-                if resets:
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-        threading.Thread(target=accept, daemon=True).start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)
+    with accepting(talk) as port:
+        yield port
 
 
 def slowly(data: bytes, begin: bytes = b"") -> Callable[[], Iterator[bytes]]:

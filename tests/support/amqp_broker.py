@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+
+from tests.support.accepting import accepting
 
 START, TUNE, OPEN, CHANNEL, DECLARE, SELECT, PUBLISH, CLOSE = STAGES = (
     "start",
@@ -63,25 +64,12 @@ def right(stage: str, channel: int) -> bytes:
 @contextmanager
 def amqp_broker(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Run a broker on loopback, with TLS or without; yield its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def accept() -> None:
-            with suppress(OSError):
-                while True:
-                    taken = listening.accept()[0]
-                    threading.Thread(target=_serve, args=(taken, answer, tls), daemon=True).start()
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        try:
-            yield f"amqp{'s' if tls else ''}://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            listening.shutdown(socket.SHUT_RDWR)
-            thread.join(60)
+    with accepting(lambda connection: _serve(connection, answer, tls)) as port:
+        yield f"amqp{'s' if tls else ''}://127.0.0.1:{port}/"
 
 
 def _serve(connection: socket.socket, answer: Answer, tls: ssl.SSLContext | None) -> None:
-    with suppress(OSError, EOFError), _secured(connection, tls) as talking:
+    with suppress(EOFError), _secured(connection, tls) as talking:
         for stage, channel in _stages(talking):
             good = right(stage, channel)
             sent = b""

@@ -232,7 +232,7 @@ def test_batches_stay_within_their_tenant(store, clock):
 
 
 def test_another_tenants_batch_is_not_counted(store):
-    """What another tenant is told of a batch is what it is told of none: no job, and no cursor to go on."""
+    """Another tenant gets of a batch what it gets of none: no job, and no cursor to go on."""
     submit(store, rows=50)
     feed(store)
     for which in (

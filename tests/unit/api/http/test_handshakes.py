@@ -75,7 +75,7 @@ def test_a_connection_that_is_over_is_forgotten() -> None:
 
 
 def test_a_connection_that_fails_stops_no_other_one() -> None:
-    """The loop is told of the error, and the next round answers the others."""
+    """The loop handles the error, and the next round answers the others."""
 
     class Broken(Opened):
         def shake_hands(self) -> None:
