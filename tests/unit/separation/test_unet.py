@@ -134,6 +134,19 @@ def test_what_a_layer_computes_wrongly_is_found(model: str, name: str) -> None:
         check_output(engine, engine.masks(spectrogram(64)))
 
 
+def test_weights_are_not_needed_once_they_are_loaded() -> None:
+    """Their file is mapped: whoever truncates it would else end the process."""
+    library = find("auto").library
+    if library is None:
+        missing("what the build compiles")
+    weights = {name: tensor.copy() for name, tensor in tensors("2stems").items()}
+    loaded = UNets(library, native_weights(MODELS["2stems"], weights), is_softmax=False)
+    before = loaded.masks(spectrogram(64))
+    for tensor in weights.values():
+        tensor.fill(np.nan)
+    assert is_same(before, loaded.masks(spectrogram(64)))
+
+
 def test_the_result_does_not_depend_on_threads() -> None:
     """One thread for each network, and several segments at a time, give the bytes that one thread gives."""
     inputs = [spectrogram(64, seed) for seed in range(4)]
